@@ -1,0 +1,1 @@
+"""AWS IoT Core's part on this machine, for trying out and for tests."""

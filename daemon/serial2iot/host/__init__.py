@@ -1,0 +1,1 @@
+"""The machine the daemon lives on: systemd, the journal, the clock."""
