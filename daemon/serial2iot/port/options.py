@@ -27,4 +27,4 @@ class PortOptions:
     parity: Literal["none", "even", "odd", "mark", "space"] = "none"
     stop_bits: Literal[1, 2] = 1
     flow_control: Literal["none", "rtscts", "xonxoff"] = "none"
-    reset_on_open: bool = True  # False: clear HUPCL and leave DTR up, so that later opens do not reset the board
+    reset_on_open: bool = True  # False: clear HUPCL, leave DTR up: later opens usually do not reset the board

@@ -41,13 +41,13 @@ class SpoolOptions:
 class Ready(NamedTuple):
     """What a lane could hand out at once: enough to decide whether a message is due, without lending."""
 
-    count: int
+    readings: int
     bytes: int  # of bodies, without overhead
-    since: Stamp | None  # of the oldest; None where count is 0
+    since: Stamp | None  # of the oldest; None where there is no reading
 
 
 class Spool(Protocol):
-    """The contract. Calls are made from the event loop only, never block, and never raise for want of room."""
+    """The contract. Called from the event loop only; nothing here blocks, or raises for want of room."""
 
     def append(self, lane: str, *readings: Reading) -> None:
         """Take readings in. Where there is no room, the bound's rule decides which reading is dropped."""
