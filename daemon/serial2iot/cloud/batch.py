@@ -7,6 +7,7 @@ is older than that, so it leaves in full batches by the same rule.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from serial2iot.cloud.envelope import Envelope, WallTime
@@ -46,10 +47,10 @@ class Batch:
         self._room = min(options.max_bytes, MAX_PAYLOAD) - len(topic.encode())
         self._max_age_ms = options.max_age_s * 1000
 
-    def due_in(self, ready: Ready, now: Stamp) -> float | None:
-        """Seconds until a message should go: 0 is now, None means there is nothing to send."""
+    def due_in(self, ready: Ready, now: Stamp) -> float:
+        """Seconds until a message should go: 0 is now, infinity means that there is nothing to send."""
         if ready.since is None:
-            return None
+            return math.inf
         full = ready.readings >= self._most or ready.bytes + ready.readings * ENTRY_BYTES >= self._room
         if full or ready.since.boot != now.boot:
             return 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import structlog
@@ -41,11 +42,11 @@ class Lane:
         """What is thought of its topic."""
         return self._suspicion.standing
 
-    def due_in(self, spool: Spool, stamp: Stamp, now: float, *, drain: bool) -> float | None:
-        """Seconds until a message should go; None where there is none. A drain waits for no batch to fill."""
+    def due_in(self, spool: Spool, stamp: Stamp, now: float, *, drain: bool) -> float:
+        """Seconds until a message should go, infinite where there is none. A drain lets no batch fill up."""
         due = self._batch.due_in(spool.ready(self.name), stamp)
-        if due is None:
-            return None
+        if due == math.inf:
+            return due
         return max(0.0 if drain or self.alone else due, self._suspicion.wait(now))
 
     def take(self, spool: Spool) -> tuple[Message, bool] | None:

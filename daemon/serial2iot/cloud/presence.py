@@ -81,6 +81,7 @@ class Presence:
         self._again: Iterator[float] = iter(())
         self._timer: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
+        self._told = False
         self.state = State.OFFLINE
 
     def link_up(self) -> None:
@@ -96,7 +97,7 @@ class Presence:
             self._step(Event.LINK_DOWN)
 
     async def leave(self, budget_s: float) -> bool:
-        """Say goodbye and wait for its PUBACK; whether the shadow was told. Only then may DISCONNECT follow."""
+        """Say goodbye and wait for its PUBACK: True if it came. Only then may DISCONNECT follow."""
         if self.state is State.OFFLINE:
             self._step(Event.LEAVE)
             return False
@@ -108,8 +109,6 @@ class Presence:
             log.warning("goodbye_not_acknowledged", topic=self._topic, budget_s=budget_s)
             return False
         return self._told
-
-    _told = False
 
     def _say(self, words: bytes) -> None:
         connection = self._connection

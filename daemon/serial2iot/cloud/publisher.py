@@ -2,7 +2,7 @@
 
     offline -> catching_up -> live            a backlog leaves first, then readings as they come
        ^____________|___________|             whenever the link is lost
-    any -> draining -> (end)                  on a stop: what is under way is waited for, the rest stays spooled
+    any -> draining -> (end)                  on a stop: PUBACKs are waited for, the rest stays spooled
 
 A reading leaves the spool only by a good PUBACK, or set aside with a reason. Everything else gives it back.
 """
@@ -10,6 +10,7 @@ A reading leaves the spool only by a good PUBACK, or set aside with a reason. Ev
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -172,30 +173,33 @@ class Publisher:
 
         Returns the seconds until the next one may go, or None where only a bell can tell.
         """
-        soonest: float | None = None
+        soonest = math.inf
         for lane in self._lanes.in_turn(self._spool):
             while (pause := self._try(lane, drain=drain)) == 0.0:
                 pass
-            if pause is not None:
-                soonest = pause if soonest is None else min(soonest, pause)
-            elif self._alone or (lane.alone and self._in_flight):
-                return None  # whoever travels alone waits for an empty road, and the others for it
-        return soonest
+            if pause is None:  # the window is full, or whoever travels alone needs an empty road
+                return None
+            soonest = min(soonest, pause)
+        return None if soonest == math.inf else soonest
 
     def _try(self, lane: Lane, *, drain: bool) -> float | None:
-        """Send one message, of this lane or what waits for the quota: 0 if it went, else as `_send_due`."""
+        """Send one message, of this lane or what waits for the quota.
+
+        Returns 0 if it went, the seconds until one may go (infinite: there is none), or None where the
+        answers that are still out have to come first.
+        """
         now = time.monotonic()
         if now < self._quiet_until:
             return self._quiet_until - now
         if self._held is None:
             pause = lane.due_in(self._spool, self._now(), now, drain=drain)
-            if pause is None or pause > 0:
+            if pause > 0:
                 return pause
             if self._alone or len(self._in_flight) >= (1 if lane.alone else MAX_IN_FLIGHT):
-                return None  # a PUBACK rings
+                return None
             self._held = lane.take(self._spool)
             if self._held is None:
-                return None
+                return math.inf
         return self._send_held(now)
 
     def _send_held(self, now: float) -> float:

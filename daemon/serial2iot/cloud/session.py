@@ -11,7 +11,7 @@ Rules, each measured (see docs/decisions/0001-session.md):
 - A PUBACK's reason code is read: the future resolves without an exception also for a refusal.
 
 Nothing is published before `on_up` has run on the loop, so what `on_up` publishes first is the first PUBLISH
-of the connection. A publish while the link is down is answered with CUT, as is one that the link took with it.
+of the connection. A publish while the link is down is answered with CUT, as is one that went with the link.
 """
 
 from __future__ import annotations
