@@ -37,7 +37,7 @@ class Envelope:
         run = readings[0].run
         head = self._head % run + b'"readings":['
         entries: list[bytes] = []
-        room -= len(head) + 2
+        room -= len(head) + 1  # "]}" less the comma that the last entry has not
         for reading in readings:
             entry = self._entry(reading)
             room -= len(entry) + 1
