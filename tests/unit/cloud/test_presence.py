@@ -47,7 +47,9 @@ def test_every_state_that_can_be_left_has_a_way_to_gone() -> None:
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("event", Event)
-async def test_an_illegal_move_raises_and_changes_nothing(presence: Presence, state: State, event: Event) -> None:
+async def test_an_illegal_move_raises_and_changes_nothing(
+    presence: Presence, state: State, event: Event
+) -> None:
     if (state, event) in TABLE:
         return
     presence.state = state
