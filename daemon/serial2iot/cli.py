@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="serial2iot",
-        description="Carries what an Arduino says to AWS IoT Core and keeps the shadow's `connected` truthful.",
+        description="Carries what an Arduino says to AWS IoT Core, and keeps the shadow truthful.",
     )
     parser.add_argument("--version", action="version", version=f"serial2iot {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

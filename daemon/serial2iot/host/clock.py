@@ -1,8 +1,8 @@
 """What time it is, whether that can be believed, and which boot this is.
 
 A Raspberry Pi has no battery clock: after a power cut it starts somewhere in the past until NTP answers.
-So a stamp carries the wall clock for people, the monotonic clock for intervals, and whether the wall clock was
-known to be right. Rules:
+So a stamp carries the wall clock for people, the monotonic clock for intervals, and whether the wall clock
+was known to be right. Rules:
 
 1. A stamp taken while the clock was synchronised is right and stays as it is.
 2. One taken before, in this boot, is put right once the clock is: its distance to now is known exactly.
