@@ -64,7 +64,7 @@ class Service:
             on_down=self._link_down,
             on_received=lambda size: quota.charge(size, time.monotonic()),
         )
-        self._presence = Presence(settings.presence, self._session.publish)
+        self._presence = Presence(settings.presence, self._session)
         self._publisher = Publisher(
             self._spool,
             Lanes(settings.telemetry, self._clock.wall_time),
