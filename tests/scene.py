@@ -52,7 +52,9 @@ class Scene:
         self.link = place / "ttyACM0"
         (place / "spool").mkdir()
 
-    def config(self, *, limits: str = "none", layout: str = "batch", serial: str = "", **changes: object) -> Path:
+    def config(
+        self, *, limits: str = "none", layout: str = "batch", serial: str = "", **changes: object
+    ) -> Path:
         """Write the configuration; `changes` replace what the emulator says (endpoint, port, ...)."""
         values: dict[str, object] = {
             "endpoint": self.cloud.endpoint,
@@ -65,7 +67,9 @@ class Scene:
         }
         serial = serial or f'[[serial]]\nname = "arduino"\ndevice = "{self.link}"\n'
         path = self.place / "config.toml"
-        path.write_text(CONFIG.format(limits=limits, layout=layout, serial=serial, place=self.place, **values))
+        path.write_text(
+            CONFIG.format(limits=limits, layout=layout, serial=serial, place=self.place, **values)
+        )
         return path
 
     def board(self, *, period_s: float | None = None, link: Path | None = None) -> SimulatedArduino:
@@ -91,12 +95,12 @@ class Arrivals:
 
     def readings(self) -> list[tuple[str, int, int, dict[str, object]]]:
         """(port, run, seq, values) of each."""
-        found = []
-        for arrival in self._watch.seen:
-            message = json.loads(arrival.payload)
-            for entry in message.get("readings", [message]):
-                found.append((message["port"], message["run"], entry["seq"], entry["values"]))
-        return found
+        messages = [json.loads(arrival.payload) for arrival in self._watch.seen]
+        return [
+            (message["port"], message["run"], entry["seq"], entry["values"])
+            for message in messages
+            for entry in message.get("readings", [message])
+        ]
 
     def doubles(self) -> int:
         """How many came more than once."""

@@ -48,7 +48,9 @@ async def test_the_broker_is_restarted_while_readings_flow(tmp_path: Path, cloud
             await arrivals.until(LINES)
             assert await daemon.stop() == 0
         names = {(port, run, seq) for port, run, seq, _ in arrivals.readings()}
-        assert names == {("arduino", run, seq) for _, run, _ in list(names)[:1] for seq in range(1, LINES + 1)}
+        assert names == {
+            ("arduino", run, seq) for _, run, _ in list(names)[:1] for seq in range(1, LINES + 1)
+        }
         firsts = first_publishes(cloud.broker.log_file)
         assert len(firsts) >= 3
         assert set(firsts) == {PRESENCE}, "the birth is the first PUBLISH of every connection"

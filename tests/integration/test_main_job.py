@@ -112,5 +112,7 @@ async def test_several_ports_each_with_its_own_numbers(scene: Scene) -> None:
         arrivals = Arrivals(watch)
         await arrivals.until(120)
         for name, count in (("soil", 50), ("door", 70)):
-            assert [seq for port, _, seq, _ in arrivals.readings() if port == name] == list(range(1, count + 1))
+            assert [seq for port, _, seq, _ in arrivals.readings() if port == name] == list(
+                range(1, count + 1)
+            )
         assert await daemon.stop() == 0

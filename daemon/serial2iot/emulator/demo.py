@@ -1,7 +1,7 @@
 """The whole system on this machine, shown: an Arduino, the daemon, the cloud, and a daemon that dies.
 
-Every step is waited for and has to be seen to happen: the shadow is asked, the messages are counted. If one does
-not come in time, the demo says which, shows the daemon's last words, and ends with 1.
+Every step is waited for and has to be seen to happen: the shadow is asked, the messages are counted. If one
+does not come in time, the demo says which, shows the daemon's last words, and ends with 1.
 """
 
 from __future__ import annotations
