@@ -176,13 +176,14 @@ class Service:
 
 async def run(settings: Settings) -> int:
     """Run the daemon until a signal; the exit status. A part that failed is logged and ends it with 1."""
+    status = 0
     try:
         await Service(settings).run()
     except* Exception as failures:
         for failure in failures.exceptions:
-            log.exception("part_failed", error=str(failure), exc_info=failure)
-        return 1
-    return 0
+            log.error("part_failed", error=str(failure), exc_info=failure)
+        status = 1
+    return status
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
