@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="serial2iot",
-        description="Carries what an Arduino says to AWS IoT Core, and keeps the shadow's `connected` truthful.",
+        description="Carries what an Arduino says to AWS IoT Core, and keeps the shadow truthful.",
     )
     parser.add_argument("--version", action="version", version=f"serial2iot {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -95,6 +95,18 @@ def _check(args: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     print("\n".join(describe(settings)))
     return 0
+
+
+def _emulator(args: argparse.Namespace) -> int:
+    from serial2iot.emulator import command
+
+    return asyncio.run(command.run(args))
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from serial2iot.emulator import demo
+
+    return asyncio.run(demo.run(args))
 
 
 def _complain(error: Serial2IotError) -> None:

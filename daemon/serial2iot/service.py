@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 
@@ -30,7 +30,6 @@ from serial2iot.host.notify import Notify
 from serial2iot.host.status import status_line
 from serial2iot.port.reader import Reader
 from serial2iot.port.serial_port import SerialPort
-from serial2iot.reading import Reading
 from serial2iot.settings import Settings
 from serial2iot.spool.memory import MemorySpool
 from serial2iot.spool.run_number import next_run
@@ -65,7 +64,7 @@ class Service:
             on_down=self._link_down,
             on_received=lambda size: quota.charge(size, time.monotonic()),
         )
-        self._presence = Presence(settings.presence, self._session.publish)
+        self._presence = Presence(settings.presence, self._session)
         self._publisher = Publisher(
             self._spool,
             Lanes(settings.telemetry, self._clock.wall_time),

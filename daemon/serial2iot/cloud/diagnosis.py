@@ -80,6 +80,7 @@ _ERRORS = {
         "{endpoint} did not answer the MQTT CONNECT",
         "is this an MQTT broker? check mqtt.endpoint and mqtt.port",
     ),
+    "AWS_ERROR_MQTT5_USER_REQUESTED_STOP": ("this daemon disconnected", ""),
     "AWS_ERROR_MQTT5_PING_RESPONSE_TIMEOUT": (
         "the network went silent: no answer to a ping",
         "it reconnects by itself; check Wi-Fi if this is frequent",

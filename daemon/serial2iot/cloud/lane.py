@@ -52,7 +52,7 @@ class Lane:
     def take(self, spool: Spool) -> tuple[Message, bool] | None:
         """Borrow the next message, and say whether it must travel alone."""
         alone = self.alone
-        message = self._batch.take_one(spool, self._suspicion.culprit) if alone else self._batch.take(spool)
+        message = self._batch.take_one(spool, self._suspicion.doubted) if alone else self._batch.take(spool)
         return (message, alone) if message else None
 
     def answered(self, message: Message, delivery: Delivery, now: float, *, alone: bool) -> SetAside:

@@ -49,6 +49,11 @@ class Suspicion:
         """Whether the next reading has to travel alone."""
         return self.standing is not Standing.CLEAR
 
+    @property
+    def doubted(self) -> int | None:
+        """The reading in whose place the next one is to be tried."""
+        return self.culprit if self.standing is Standing.DOUBTED else None
+
     def wait(self, now: float) -> float:
         """Seconds until this topic may be tried."""
         return max(0.0, self.probe_at - now) if self.standing is Standing.REFUSED else 0.0

@@ -1,0 +1,43 @@
+"""Nothing is left behind: descriptors, tasks and children are counted around every test."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections import Counter
+from pathlib import Path
+
+# What belongs to the process, not to a test: the event loop's own, and the CRT's threads' pipes, which live
+# until the interpreter ends.
+OURS = ("socket:", "pipe:", "/dev/pt", "/tmp", "anon_inode:[pidfd]")
+
+
+def open_descriptors() -> Counter[str]:
+    """What the descriptors of this process point to."""
+    targets: Counter[str] = Counter()
+    for entry in os.scandir("/proc/self/fd"):
+        try:
+            targets[os.readlink(entry.path)] += 1
+        except OSError:
+            continue  # the scan's own
+    return targets
+
+
+def children() -> set[int]:
+    """The process ids of our children."""
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return found
+
+
+def tasks_left() -> list[str]:
+    """Tasks of the running loop beside the current one."""
+    current = asyncio.current_task()
+    return [task.get_name() for task in asyncio.all_tasks() if task is not current and not task.done()]
+
+
+def settle() -> None:
+    """Let go of what only a cycle still holds."""
+    gc.collect()
