@@ -1,4 +1,4 @@
-"""The real daemon as a process of its own, with a real notify socket, for tests that treat it as systemd does."""
+"""The real daemon as a process of its own, with a real notify socket: treated as systemd treats it."""
 
 from __future__ import annotations
 

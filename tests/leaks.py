@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 from collections import Counter
 from pathlib import Path
-
-# What belongs to the process, not to a test: the event loop's own, and the CRT's threads' pipes, which live
-# until the interpreter ends.
-OURS = ("socket:", "pipe:", "/dev/pt", "/tmp", "anon_inode:[pidfd]")
 
 
 def open_descriptors() -> Counter[str]:
     """What the descriptors of this process point to."""
     targets: Counter[str] = Counter()
-    for entry in os.scandir("/proc/self/fd"):
+    for entry in Path("/proc/self/fd").iterdir():
         try:
-            targets[os.readlink(entry.path)] += 1
+            targets[str(entry.readlink())] += 1
         except OSError:
             continue  # the scan's own
     return targets
@@ -36,8 +30,3 @@ def tasks_left() -> list[str]:
     """Tasks of the running loop beside the current one."""
     current = asyncio.current_task()
     return [task.get_name() for task in asyncio.all_tasks() if task is not current and not task.done()]
-
-
-def settle() -> None:
-    """Let go of what only a cycle still holds."""
-    gc.collect()

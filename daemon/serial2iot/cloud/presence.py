@@ -1,11 +1,11 @@
 """Whether this device is connected, said to the shadow and confirmed by it: birth, last will, goodbye.
 
-The rules are in `presence_table`; here its actions are done and its events come from. Birth, will and goodbye go
-to a plain topic, because the shadow service ignores last wills on reserved topics (AWS IoT developer guide,
+The rules are in `presence_table`; here its actions are done and its events come from. Birth, will and goodbye
+go to a plain topic, because the shadow service ignores last wills on reserved topics (AWS IoT developer guide,
 "Device Shadow service MQTT topics"); a rule turns them into the shadow.
 
-A policy that does not allow listening makes AWS cut the link. `CUTS` cuts within `CUT_WITHIN_S` of subscribing
-mean: go on without listening, say which statement is missing, and try again every `LISTEN_AGAIN_S`.
+A policy that does not allow listening makes AWS cut the link. `CUTS` cuts within `CUT_WITHIN_S` of
+subscribing mean: go on without listening, name the missing statement, and try again every `LISTEN_AGAIN_S`.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class Machine:
         self._pauses: Iterator[float] = iter(())
 
     def feed(self, event: Event, now: float, version: int | None = None) -> list[Action]:
-        """Take one event; what is to be done. Raises ValueError, changing nothing, if it cannot happen here."""
+        """Take one event; what is to be done. Raises ValueError, changing nothing, if it cannot happen."""
         if (self.state, event) not in TABLE:
             raise ValueError(f"presence: {event.name} cannot happen in {self.state.name}")
         if version is not None:

@@ -101,7 +101,7 @@ def test_a_birth_that_is_not_taken_is_said_again() -> None:
     assert machine.feed(Event.DUE, 2.0) == [Action.SAY_TRUE]
 
 
-# The flaps: a device whose link comes and goes, a broker that sends wills late, a rule that runs late. --------
+# The flaps: a device whose link comes and goes, wills that come late, a rule that runs late. -----------
 
 
 @dataclass
