@@ -3,7 +3,7 @@
 AWS answers each of these mistakes by closing the connection without a word, so they are told apart here. What
 is in the files is never shown.
 
-The clock has no part in `problems`, because a Raspberry Pi starts without one: a certificate that is expired or
+The clock has no part in these checks, because a Raspberry Pi starts without one: that a certificate is expired or
 not valid yet is a fact about now, which `Validity` tells, and which time may mend.
 """
 
@@ -14,7 +14,6 @@ import pwd
 import re
 import ssl
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,7 +48,7 @@ class Validity:
             )
         elif now > self.not_after:
             what = f"{self.certificate} expired on {_day(self.not_after)}, and it is {_day(now)}"
-            hint = "Make a new certificate in AWS IoT and attach the thing and its policy; or is the clock wrong (timedatectl)?"
+            hint = "Make a new certificate in AWS IoT and attach its policy; or the clock is wrong (timedatectl)."
         else:
             return None
         return CredentialError(what, key="mqtt.certificate", hint=hint)
@@ -64,42 +63,21 @@ class Validity:
         return f"{self.certificate} expires on {_day(self.not_after)}, in {left.days} days: make a new one in time."
 
 
-def problems(certificate: Path, private_key: Path, root_ca: Path) -> list[CredentialError]:
-    """Everything about the three files that would keep a connection from being made, for any clock."""
-    found = []
-    looks: tuple[tuple[str, Path, Callable[[str, Path], None]], ...] = (
-        ("mqtt.certificate", certificate, _look_at_certificate),
-        ("mqtt.private_key", private_key, _look_at_key),
-        ("mqtt.root_ca", root_ca, _look_at_certificate),
-    )
-    for key, path, look in looks:
-        try:
-            look(key, path)
-        except CredentialError as error:
-            found.append(error)
-    pair = {"mqtt.certificate", "mqtt.private_key"}
-    if not pair & {error.key for error in found}:
-        try:
-            _look_at_pair(certificate, private_key)
-        except CredentialError as error:
-            found.append(error)
-    return found
-
-
 def validity(certificate: Path) -> Validity:
-    """From when until when a certificate that has no `problems` is valid."""
-    pem = _CERTIFICATE.search(_read("mqtt.certificate", certificate))
+    """From when until when a certificate that passes its check is valid."""
+    pem = _CERTIFICATE.search(_read(certificate))
     try:
         return Validity(certificate, *validity_of(ssl.PEM_cert_to_DER_cert(pem[0] if pem else "")))
     except ValueError:
-        raise _not_pem("mqtt.certificate", certificate, "certificate") from None
+        raise _not_pem(certificate, "certificate") from None
 
 
-def _look_at_certificate(key: str, path: Path) -> None:
-    text = _read(key, path)
+def check_certificate(path: Path) -> None:
+    """Raise CredentialError unless we can read one certificate or more there: the device's, or a root CA's."""
+    text = _read(path)
     found = _CERTIFICATE.findall(text)
     if not found:
-        raise _not_pem(key, path, "certificate", text)
+        raise _not_pem(path, "certificate", text)
     try:
         ssl.create_default_context(cadata="\n".join(found))
         for pem in found:
@@ -107,62 +85,58 @@ def _look_at_certificate(key: str, path: Path) -> None:
     except (ssl.SSLError, ValueError):
         raise CredentialError(
             f"{path} is damaged: what stands between its BEGIN and END is no certificate",
-            key=key,
             hint=f"Copy it again; then see openssl x509 -noout -text -in {path}",
         ) from None
 
 
-def _look_at_key(key: str, path: Path) -> None:
-    text = _read(key, path)
+def check_private_key(path: Path) -> None:
+    """Raise CredentialError unless we can read a private key there, and no stranger can."""
+    text = _read(path)
     found = _PRIVATE_KEY.search(text)
     if not found:
-        raise _not_pem(key, path, "private key", text)
+        raise _not_pem(path, "private key", text)
     if path.stat().st_mode & _OF_OTHERS:
         raise CredentialError(
-            f"{path} is open to every user of this machine", key=key, hint=f"Run: sudo chmod 600 {path}"
+            f"{path} is open to every user of this machine", hint=f"Run: sudo chmod 600 {path}"
         )
     if "ENCRYPTED" in found[1] or "Proc-Type: 4,ENCRYPTED" in text:
         raise CredentialError(
             f"{path} is protected by a passphrase, and nobody is there to type it",
-            key=key,
             hint=f"Write one without: openssl pkey -in {path} -out NEW, then chmod 600 NEW",
         )
 
 
-def _look_at_pair(certificate: Path, private_key: Path) -> None:
+def check_pair(certificate: Path, private_key: Path) -> None:
+    """Raise CredentialError unless the key is that of the certificate. Both have passed their own checks."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, private_key, password="")
     except ssl.SSLError as error:
         if "MISMATCH" in (error.reason or ""):
             raise CredentialError(
                 f"{private_key} is not the key of {certificate}",
-                key="mqtt.private_key",
                 hint="Both come from one step in AWS IoT: look for the two files with the same id in their names.",
             ) from None
         raise CredentialError(
             f"OpenSSL cannot use {private_key} with {certificate} ({error.reason})",
-            key="mqtt.private_key",
             hint=f"Copy both again; then see openssl pkey -noout -in {private_key}",
         ) from None
 
 
-def _read(key: str, path: Path) -> str:
+def _read(path: Path) -> str:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_BYTES:
-            raise CredentialError(f"{path} is no file with a certificate or key", key=key)
+            raise CredentialError(f"{path} is no file with a certificate or key")
         return path.read_text(encoding="ascii", errors="replace")
     except FileNotFoundError:
         raise CredentialError(
             f"there is no file {path}",
-            key=key,
             hint="AWS IoT gives it out once, when the certificate is made; Amazon's root CA is at"
             " https://www.amazontrust.com/repository/AmazonRootCA1.pem",
         ) from None
     except OSError as error:
-        raise CredentialError(
-            f"{path} cannot be read by {_me()}: {error.strerror}", key=key, hint=_let_in(path)
-        ) from None
+        hint = _let_in(path) if isinstance(error, PermissionError) else ""
+        raise CredentialError(f"{path} cannot be read by {_me()}: {error.strerror}", hint=hint) from None
 
 
 def _let_in(path: Path) -> str:
@@ -179,7 +153,7 @@ def _me() -> str:
         return f"user {os.geteuid()}"
 
 
-def _not_pem(key: str, path: Path, wanted: str, text: str = "") -> CredentialError:
+def _not_pem(path: Path, wanted: str, text: str = "") -> CredentialError:
     if wanted == "certificate" and _PRIVATE_KEY.search(text):
         what, hint = (
             "holds a private key, not a certificate",
@@ -194,7 +168,7 @@ def _not_pem(key: str, path: Path, wanted: str, text: str = "") -> CredentialErr
         tool = "x509" if wanted == "certificate" else "pkey"
         what = f"holds no {wanted} in PEM form (-----BEGIN {wanted.upper()}-----)"
         hint = f"If it is in DER form: openssl {tool} -inform der -in {path} -out {path}.pem"
-    return CredentialError(f"{path} {what}", key=key, hint=hint)
+    return CredentialError(f"{path} {what}", hint=hint)
 
 
 def _day(moment: datetime) -> str:

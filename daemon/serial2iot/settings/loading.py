@@ -12,7 +12,6 @@ from pydantic import TypeAdapter, ValidationError
 from serial2iot import config_file
 from serial2iot.cloud import credentials, topics
 from serial2iot.cloud.options import PresenceOptions, SessionOptions, TelemetryOptions
-from serial2iot.config_file import ConfigFile, Place
 from serial2iot.errors import ConfigError
 from serial2iot.host.logs import LogOptions
 from serial2iot.settings import environment, rules
@@ -34,13 +33,13 @@ def load(path: Path, environ: Mapping[str, str], now: datetime | None = None) ->
         file = config_file.read(path)
     except ConfigError as error:
         raise as_one([Problem((), error)], lambda _: str(path)) from None
-    variables, bad = environment.given(environ)
-    problems = [Problem((), error) for error in bad]
+    given = environment.read(environ)
     tables: dict[str, Any] = {}
-    problems += _validate(_merged(file.document, environment.values(variables)), path.parent, tables)
+    problems = [Problem((), error) for error in given.problems]
+    problems += _validate(_merged(file.document, given.values), path.parent, tables)
     problems += rules.broken(tables)
     if problems:
-        raise as_one(problems, lambda place: _where(place, file, variables))
+        raise as_one(problems, lambda place: given.variable(place) or file.where(place))
     return _settings(path, Tree.model_construct(**tables), now or datetime.now(UTC))
 
 
@@ -59,19 +58,13 @@ def _validate(merged: Mapping[str, Any], folder: Path, tables: dict[str, Any]) -
         if name not in Tree.model_fields:
             yield unknown_key((name,))
             continue
+        if said is environment.UNREADABLE:
+            continue
+        kind: Any = Tree.model_fields[name].annotation
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(Tree.model_fields[name].annotation)
-            tables[name] = adapter.validate_python(said, context=folder)
+            tables[name] = TypeAdapter(kind).validate_python(said, context=folder)
         except ValidationError as error:
             yield from problems_in(name, error)
-
-
-def _where(place: Place, file: ConfigFile, variables: Mapping[str, str]) -> str:
-    """The variable that set it, else the line in the file."""
-    for name, sets in environment.variables().items():
-        if name in variables and place[: len(sets)] == sets:
-            return name
-    return file.where(place)
 
 
 def _settings(path: Path, tree: Tree, now: datetime) -> Settings:

@@ -45,9 +45,11 @@ def _ports_differ(ports: Ports) -> Iterator[Problem]:
         seen.setdefault(line, name)
 
 
-def _credentials(mqtt: MqttTable) -> Iterator[Problem]:
-    for error in credentials.problems(mqtt.certificate, mqtt.private_key, mqtt.root_ca):
-        yield Problem(tuple(error.key.split(".")), error)
+def _key_fits(mqtt: MqttTable) -> Iterator[Problem]:
+    try:
+        credentials.check_pair(mqtt.certificate, mqtt.private_key)
+    except ConfigError as error:
+        yield Problem(("mqtt", "private_key"), error)
 
 
 def _presence_topic(thing: ThingTable, presence: PresenceTable) -> Iterator[Problem]:
@@ -78,7 +80,8 @@ def _topics_differ(
 
 def _memory_fits(buffer: BufferTable) -> Iterator[Problem]:
     if buffer.memory_max_bytes > buffer.max_bytes:
-        what = f"{size_text(buffer.memory_max_bytes)} is more than buffer.max_bytes; allowed: up to {size_text(buffer.max_bytes)}"
+        memory, disk = size_text(buffer.memory_max_bytes), size_text(buffer.max_bytes)
+        what = f"{memory} is more than buffer.max_bytes; allowed: up to {disk}"
         yield Problem(
             ("buffer", "memory_max_bytes"), ConfigError(what, hint="What is in memory must fit on the disk.")
         )
@@ -87,7 +90,7 @@ def _memory_fits(buffer: BufferTable) -> Iterator[Problem]:
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
     (("serial",), _some_port),
     (("serial",), _ports_differ),
-    (("mqtt",), _credentials),
+    (("mqtt",), _key_fits),
     (("thing", "presence"), _presence_topic),
     (("thing", "telemetry", "serial"), _telemetry_topics),
     (("thing", "presence", "telemetry", "serial"), _topics_differ),

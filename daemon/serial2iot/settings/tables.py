@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from serial2iot.cloud import topics
+from serial2iot.cloud import credentials, topics
 from serial2iot.errors import ConfigError
 from serial2iot.host.logs import CrtLevel, Level
 from serial2iot.settings.serial_table import SerialTable
@@ -65,6 +65,20 @@ def _topic(*names: str, telemetry: bool) -> Callable[[str], str]:
     return judge
 
 
+def _certificate(path: Path) -> Path:
+    credentials.check_certificate(path)
+    return path
+
+
+def _private_key(path: Path) -> Path:
+    credentials.check_private_key(path)
+    return path
+
+
+Certificate: TypeAlias = Annotated[FileName, AfterValidator(sentenced(_certificate))]
+PrivateKey: TypeAlias = Annotated[FileName, AfterValidator(sentenced(_private_key))]
+
+
 class Table(BaseModel):
     """Of the configuration. An unknown key is an error: a misspelt one must not be silently without effect."""
 
@@ -87,9 +101,9 @@ class MqttTable(Table):
     keep_alive_s: Annotated[Whole, AfterValidator(Between(30, 1200))] = 30
     session_expiry_s: Annotated[Whole, AfterValidator(Between(0, LONGEST_SESSION_S))] = 0
     limits: Literal["aws", "none"] = "aws"
-    certificate: FileName = CERTIFICATES / "device.pem.crt"
-    private_key: FileName = CERTIFICATES / "private.pem.key"
-    root_ca: FileName = CERTIFICATES / "AmazonRootCA1.pem"
+    certificate: Certificate = Field(CERTIFICATES / "device.pem.crt", validate_default=True)
+    private_key: PrivateKey = Field(CERTIFICATES / "private.pem.key", validate_default=True)
+    root_ca: Certificate = Field(CERTIFICATES / "AmazonRootCA1.pem", validate_default=True)
 
 
 class PresenceTable(Table):

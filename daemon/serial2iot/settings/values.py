@@ -95,7 +95,7 @@ class Between:
 
 
 def _file_name(value: Path, info: ValidationInfo) -> Path:
-    """A file, from the folder of the configuration on (`info.context`). A pasted key is not shown, in a log least of all."""
+    """A file, from the configuration's folder on (`info.context`). A key that was pasted here must not be shown."""
     if "-----BEGIN" in str(value):
         hint = "Save it to a file that only the daemon may read, and give the file's name here."
         raise wrong(ConfigError("holds a certificate or key itself; allowed: the name of a file", hint=hint))
