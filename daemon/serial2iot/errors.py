@@ -23,7 +23,7 @@ class Serial2IotError(Exception):
 
 
 class ConfigError(Serial2IotError):
-    """The configuration cannot be used. `key` is the dotted name, `where` the file and line or the variable."""
+    """The configuration cannot be used: `key` is its dotted name, `where` file and line, or the variable."""
 
     def __init__(self, message: str, *, key: str = "", where: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)

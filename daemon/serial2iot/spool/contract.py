@@ -47,7 +47,21 @@ class Ready(NamedTuple):
 
 
 class Spool(Protocol):
-    """The contract. Called from the event loop only; nothing here blocks, or raises for want of room."""
+    """The contract. Called from the event loop only; nothing here blocks, or raises for want of room.
+
+    It is made with `wake`, which it calls whenever a lane may have something to hand out: once for each
+    `append` and `release`, and when readings have come from the disk. `open` first, then `run` as a task for
+    as long as the daemon runs; when that was cancelled, `close`.
+    """
+
+    async def open(self) -> None:
+        """Find what an earlier run left. Whatever state the storage is in, this returns."""
+
+    async def run(self) -> None:
+        """Keep the promises about the disk, until cancelled."""
+
+    async def close(self, budget_s: float) -> None:
+        """Put everything that is unacknowledged on the disk within so many seconds; say what could not be."""
 
     def append(self, lane: str, *readings: Reading) -> None:
         """Take readings in. Where there is no room, the bound's rule decides which reading is dropped."""

@@ -1,0 +1,116 @@
+"""The `serial2iot` command. Each command imports only what it uses: a Pi Zero is slow to import."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from serial2iot import __version__
+from serial2iot.errors import ConfigError, Serial2IotError
+
+if TYPE_CHECKING:
+    from serial2iot.settings import Settings
+
+EX_CONFIG = 78  # sysexits.h: something in the configuration; the unit does not restart on it
+DEFAULT_CONFIG = Path("/etc/serial2iot/config.toml")
+
+# Commands that live in an optional extra, as modules with `add_arguments(parser)` and `async run(args)`.
+IN_EXTRAS = {
+    "emulator": ("AWS IoT Core's part on this machine", "serial2iot.emulator.command"),
+    "demo": ("the whole system on this machine, without hardware or AWS", "serial2iot.emulator.demo"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the process's exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        args = _parser(given).parse_args(given)
+        command: Callable[[argparse.Namespace], int] = args.command
+        return command(args)
+    except ConfigError as error:
+        _complain(error)
+        return EX_CONFIG
+    except Serial2IotError as error:
+        _complain(error)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="serial2iot",
+        description="Carries what an Arduino says to AWS IoT Core, and keeps the shadow truthful.",
+    )
+    parser.add_argument("--version", action="version", version=f"serial2iot {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, help, command in (
+        ("run", "run the daemon, in the foreground; systemd does this", _run),
+        ("check", "check the configuration and say what it would do", _check),
+    ):
+        of_command = commands.add_parser(name, help=help, description=_sentence(help))
+        of_command.set_defaults(command=command)
+        where = f"the configuration (else $SERIAL2IOT_CONFIG, else {DEFAULT_CONFIG})"
+        of_command.add_argument("--config", type=Path, metavar="PATH", help=where)
+    for name, (help, module) in IN_EXTRAS.items():
+        of_command = commands.add_parser(name, help=help, description=_sentence(help))
+        if name in given:
+            _load_extra(of_command, module)
+    return parser
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:] + "."
+
+
+def _load_extra(parser: argparse.ArgumentParser, name: str) -> None:
+    try:
+        module: ModuleType = importlib.import_module(name)
+    except ModuleNotFoundError as missing:
+        if missing.name and missing.name.startswith("serial2iot"):
+            raise
+        message = f"this command needs the package {missing.name}"
+        raise Serial2IotError(message, hint="pip install 'serial2iot[emulator]'") from missing
+    module.add_arguments(parser)
+    parser.set_defaults(command=lambda args: asyncio.run(module.run(args)))
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    from serial2iot.settings import load
+
+    return load(args.config or Path(os.environ.get("SERIAL2IOT_CONFIG") or DEFAULT_CONFIG), os.environ)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from serial2iot.host import logs
+
+    settings = _settings(args)
+    logs.configure(settings.log)
+
+    from serial2iot.service import run
+
+    return asyncio.run(run(settings))
+
+
+def _check(args: argparse.Namespace) -> int:
+    from serial2iot.settings import describe
+
+    settings = _settings(args)
+    for warning in settings.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print("\n".join(describe(settings)))
+    return 0
+
+
+def _complain(error: Serial2IotError) -> None:
+    print(f"serial2iot: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)

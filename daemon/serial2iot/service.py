@@ -1,0 +1,195 @@
+"""The daemon: builds every part, starts them in one order, stops them in the exact reverse.
+
+    start   spool, session, publisher, readers, READY
+    stop    STOPPING, readers, publisher (drains), presence (goodbye, its PUBACK), session (DISCONNECT), spool
+
+Offline, an absent port and a full spool are states of the parts, and none of them ends one. A part that
+ends all the same takes the process with it, non-zero; systemd starts it again, and the broker sends the will.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Iterable
+
+import structlog
+
+from serial2iot import __version__
+from serial2iot.cloud.diagnosis import LinkLoss
+from serial2iot.cloud.lane import Lanes
+from serial2iot.cloud.presence import DISCONNECTED, Presence
+from serial2iot.cloud.publisher import Publisher
+from serial2iot.cloud.quota import NoQuota, Quota
+from serial2iot.cloud.session import Session
+from serial2iot.counters import sums
+from serial2iot.host.clock import Clock, boot_id
+from serial2iot.host.health import Health
+from serial2iot.host.notify import Notify
+from serial2iot.host.status import status_line
+from serial2iot.port.reader import Reader
+from serial2iot.port.serial_port import SerialPort
+from serial2iot.settings import Settings
+from serial2iot.spool.memory import MemorySpool
+from serial2iot.spool.run_number import next_run
+from serial2iot.wire.pipeline import Pipeline
+
+log = structlog.get_logger()
+
+# What a clean stop may take, in seconds; together below the unit's TimeoutStopSec.
+DRAIN_S = 5.0
+GOODBYE_S = 3.0
+DISCONNECT_S = 2.0
+SPOOL_S = 10.0
+STATUS_EVERY_S = 5.0
+
+
+class Service:
+    """Owns all parts of one daemon. Made on the loop that runs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._notify = Notify()
+        self._health = Health()
+        self._clock = Clock(boot_id())
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._spool = MemorySpool(settings.spool, wake=self._wake)
+        quota = NoQuota() if settings.telemetry.limits == "none" else Quota()
+        self._session = Session(
+            settings.session,
+            will=(settings.presence.topic, DISCONNECTED),
+            on_up=self._link_up,
+            on_down=self._link_down,
+            on_received=lambda size: quota.charge(size, time.monotonic()),
+        )
+        self._presence = Presence(settings.presence, self._session)
+        self._publisher = Publisher(
+            self._spool,
+            Lanes(settings.telemetry, self._clock.wall_time),
+            self._session.publish,
+            quota,
+            now=self._clock.stamp,
+            beat=self._health.beat_of("publisher"),
+        )
+        self._readers: list[Reader] = []
+
+    async def run(self) -> None:
+        """Run until a signal. Raises what ended a part that must not end."""
+        self._listen_to_signals()
+        await self._spool.open()
+        self._readers = self._build_readers()
+        try:
+            async with asyncio.TaskGroup() as parts:
+                await self._run_parts(parts)
+        finally:
+            await self._spool.close(SPOOL_S)
+        log.info("stopped", **sums(self._spool.lanes().values()))
+
+    async def _run_parts(self, parts: asyncio.TaskGroup) -> None:
+        keeper = parts.create_task(self._spool.run(), name="spool")
+        self._session.start()
+        publishing = parts.create_task(self._publisher.run(), name="publisher")
+        reading = [parts.create_task(reader.read(), name=f"port {reader.name}") for reader in self._readers]
+        telling = parts.create_task(self._tell_systemd(), name="status")
+        self._notify.ready()
+        log.info("started", version=__version__, ports=len(reading), run=self._run.number)
+
+        await self._stop.wait()
+        self._notify.stopping()
+        log.info("stopping", waiting=self._waiting)
+        await _end(reading)
+        self._publisher.drain(0.0 if self._hurry.is_set() else DRAIN_S)
+        await publishing
+        await self._presence.leave(GOODBYE_S)
+        await self._session.stop(DISCONNECT_S)
+        await _end([telling, keeper])
+
+    def _build_readers(self) -> list[Reader]:
+        self._run = next_run(
+            self._settings.spool.path.parent, database_value=self._spool.last_run, now_s=int(time.time())
+        )
+        return [self._reader(each.port.name, each) for each in self._settings.ports]
+
+    # The link, in the order that matters: the birth goes first. --------------------------------------------
+
+    def _link_up(self) -> None:
+        self._presence.link_up()
+        self._publisher.link_up()
+
+    def _link_down(self, loss: LinkLoss) -> None:
+        self._publisher.link_down(loss)
+        self._presence.link_down()
+
+    def _wake(self) -> None:
+        self._publisher.wake()
+
+    # What people see. --------------------------------------------------------------------------------------
+
+    @property
+    def _waiting(self) -> int:
+        return sum(lane.waiting for lane in self._spool.lanes().values())
+
+    async def _tell_systemd(self) -> None:
+        """Keep STATUS fresh, and feed the watchdog for as long as every part comes round."""
+        watchdog_s = self._notify.watchdog_s
+        every_s = min(STATUS_EVERY_S, watchdog_s / 3) if watchdog_s else STATUS_EVERY_S
+        received, at = 0, time.monotonic()
+        while True:
+            hanging = self._health.hanging()
+            if hanging:
+                log.error("part_hangs", parts=hanging, hint="the watchdog will restart the daemon")
+            else:
+                self._notify.alive()
+            before, received = received, sum(lane.received for lane in self._spool.lanes().values())
+            then, at = at, time.monotonic()
+            rate = (received - before) / (at - then) if at > then else 0.0
+            ports = {reader.name: reader.device for reader in self._readers}
+            self._notify.status(status_line(self._session.up, rate, self._waiting, ports))
+            await asyncio.sleep(every_s)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        """The first signal begins a clean stop, the second cuts its drain short."""
+        if self._stop.is_set():
+            self._hurry.set()
+            self._publisher.drain(0.0)
+        self._stop.set()
+
+    def _reader(self, name: str, each: PortSettings) -> Reader:
+        return Reader(
+            name,
+            SerialPort(each.port),
+            Pipeline(each.wire),
+            lambda readings: self._spool.append(name, *readings),
+            run=self._run.number,
+            now=self._clock.stamp,
+            beat=self._health.beat_of(f"port {name}"),
+        )
+
+
+async def run(settings: Settings) -> int:
+    """Run the daemon until a signal; the exit status. A part that failed is logged and ends it with 1."""
+    status = 0
+    try:
+        await Service(settings).run()
+    except* Exception as failures:
+        for failure in failures.exceptions:
+            log.error("part_failed", error=str(failure), exc_info=failure)
+        status = 1
+    return status
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks that run for ever, and wait until they have let go of what they hold."""
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
