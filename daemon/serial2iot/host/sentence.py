@@ -60,6 +60,8 @@ class Said(NamedTuple):
 
 def clean(value: object) -> str:
     """A value as text that is safe to print: in one line, no control characters, no lone surrogates."""
+    if isinstance(value, bool):
+        return "true" if value else "false"  # as in the messages to the cloud
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
         value = ", ".join(map(str, value))
     return _CONTROL.sub(_escaped, _encodable(str(value)))
