@@ -8,7 +8,6 @@ So a line reads as a sentence, its fields stay searchable, and nobody keeps a ta
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -81,4 +80,4 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text if _PLAIN_WORD.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return text if _PLAIN_WORD.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'
