@@ -31,7 +31,7 @@ from serial2iot.host.notify import Notify
 from serial2iot.host.status import status_line
 from serial2iot.port.reader import Reader
 from serial2iot.port.serial_port import SerialPort
-from serial2iot.settings import Settings
+from serial2iot.settings import PortSettings, Settings
 from serial2iot.spool.memory import MemorySpool
 from serial2iot.spool.run_number import next_run
 from serial2iot.wire.pipeline import Pipeline

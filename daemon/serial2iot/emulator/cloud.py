@@ -194,6 +194,8 @@ class Emulator:
         return Watch(self.broker, topic_filter)
 
     async def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
-        """Publish as an application in the cloud would, and wait for the PUBACK."""
+        """Publish as an application in the cloud would, when every rule listens, and wait for the PUBACK."""
+        for follower in self.broker.followers:
+            await follower.up()
         self._own_link.send(topic, payload, qos)
         await self._own_link.flushed()

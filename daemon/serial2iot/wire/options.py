@@ -91,7 +91,7 @@ class WireOptions:
     start: bytes = (
         b""  # markers (needed); fixed, length: the bytes every frame begins with (for resynchronising)
     )
-    end: bytes = b""  # markers (needed); fixed: the bytes every frame ends with
+    end: bytes = b""  # markers (needed); fixed: the bytes every frame ends with, checksum.tail_bytes included
     tail_bytes: int = 0  # markers: bytes that still follow `end`, 0 to 255 (DSMR: a CRC and a line end, 6)
     frame_bytes: int | None = None  # fixed (needed): of the whole frame, `start` and `end` included
     length: LengthOptions | None = None  # length (needed)
@@ -102,12 +102,12 @@ class WireOptions:
 
     # -- values
     decode: Decode = "auto"
-    names: tuple[str, ...] = ()  # csv, plotter: names of bare values, in order; unique
+    names: tuple[str, ...] = ()  # auto, plotter, csv: names of bare values, in order; unique
     separator: str = ","  # csv: one character
-    regex: tuple[str, ...] = ()  # regex (needed): one text or a list; named groups become values
+    regex: tuple[str, ...] = ()  # regex (needed): a text or a list, each searched; named groups become values
     fields: tuple[FieldOptions, ...] = ()  # struct (needed): unique names
     endian: Endian = "big"  # struct
-    text_keys: frozenset[str] = frozenset()  # csv, keyvalue, plotter, regex: values that stay text ("007")
+    text_keys: frozenset[str] = frozenset()  # csv, keyvalue, regex: values that stay text ("007")
 
     # -- transforms; `rename` comes first, so all the others speak of published names
     rename: Mapping[str, str] = field(default_factory=dict)
