@@ -97,50 +97,78 @@ def test_the_environment_wins_over_the_file(configuration: Configuration) -> Non
 
 
 def test_the_environment_gives_all_ports_at_once(configuration: Configuration) -> None:
-    ports = [{"name": "soil", "match": {"vid": 0x2341}, "delimiter": [0x42, 0x4D], "keep": ["t"]}]
+    ports = [
+        {
+            "name": "soil",
+            "match": {"vid": 0x2341},
+            "framing": "delimited",
+            "delimiter": [13, 10],
+            "keep": ["t"],
+        }
+    ]
     settings = configuration.load({"SERIAL2IOT_SERIAL": json.dumps(ports)})
     (only,) = settings.ports
     assert only.port == PortOptions("soil", match=DeviceMatch(vid=0x2341))
-    assert (only.wire.delimiter, only.wire.keep) == (b"BM", frozenset({"t"}))
+    assert (only.wire.delimiter, only.wire.keep) == (b"\r\n", frozenset({"t"}))
 
 
-def test_a_port_with_every_kind_of_key(configuration: Configuration) -> None:
+def test_ports_with_every_kind_of_key(configuration: Configuration) -> None:
     configuration.replace(
-        'framing = "lines"',
+        "baud = 115200",
         """\
 parity = "even"
 stop_bits = 2
 reset_on_open = false
+framing = "length"
 max_frame_bytes = 64
-start = "BM"
-end = [13, 10]
-length = { width_bytes = 2, counts = "rest", at = 2 }
-gap_ms = 25
-checksum = { kind = "sum16", after = "*" }
-names = ["a", "b"]
+start = [0x42, 0x4D]
+length = { counts = "rest", at = 2 }
+checksum = { kind = "sum16" }
+decode = "struct"
+fields = [
+    { name = "pm", type = "u16", at = 4, scale = 0.1 },
+    { name = "rh", type = "i8", at = 6 },
+]""",
+    )
+    configuration.replace(
+        'framing = "lines"',
+        """\
+match = { vid = 0x2341, serial = "85" }
+framing = "markers"
+start = "/"
+end = "!"
+checksum = { kind = "crc16-arc", after = "!", covers_marker = true }
+decode = "regex"
 regex = "t=(?P<t>.*)"
-fields = [{ name = "pm", type = "u16", scale = 0.1 }, { name = "rh", type = "i8", at = 4 }]
 text_keys = "id"
 rename = { t = "temperature" }
-scale = { t = 2 }
+scale = { temperature = 2 }
 min_interval_s = 1
 on_change = true""",
     )
-    each = configuration.load().ports[1]
-    assert each.port == PortOptions("gps", "/dev/ttyUSB0", parity="even", stop_bits=2, reset_on_open=False)
-    assert each.wire == WireOptions(
+    configuration.replace('device = "/dev/ttyUSB0"', "")
+    air, meter = configuration.load().ports
+    assert air.port == PortOptions("arduino", "/dev/ttyACM0", parity="even", stop_bits=2, reset_on_open=False)
+    assert air.wire == WireOptions(
+        framing="length",
         max_frame_bytes=64,
         start=b"BM",
-        end=b"\r\n",
-        length=LengthOptions(width_bytes=2, counts="rest", at=2),
-        gap_ms=25.0,
-        checksum=ChecksumOptions(kind="sum16", after=b"*"),
-        names=("a", "b"),
+        length=LengthOptions(counts="rest", at=2),
+        checksum=ChecksumOptions(kind="sum16"),
+        decode="struct",
+        fields=(FieldOptions("pm", "u16", at=4, scale=0.1), FieldOptions("rh", "i8", at=6)),
+    )
+    assert meter.port == PortOptions("gps", match=DeviceMatch(vid=0x2341, serial="85"))
+    assert meter.wire == WireOptions(
+        framing="markers",
+        start=b"/",
+        end=b"!",
+        checksum=ChecksumOptions(kind="crc16-arc", after=b"!", covers_marker=True),
+        decode="regex",
         regex=("t=(?P<t>.*)",),
-        fields=(FieldOptions("pm", "u16", scale=0.1), FieldOptions("rh", "i8", at=4)),
         text_keys=frozenset({"id"}),
         rename={"t": "temperature"},
-        scale={"t": 2.0},
+        scale={"temperature": 2.0},
         min_interval_s=1.0,
         on_change=True,
     )

@@ -108,6 +108,15 @@ MISTAKES = [
     ('name = "gps"', 'name = "arduino"', "serial[1].name", "taken by another port", "apart"),
     ('device = "/dev/ttyUSB0"', DEVICE, "serial[1].device", 'same as that of port "arduino"', ""),
     # What goes together
+    ("baud = 115200", 'framing = "gap"\ngap_ms = 5', "serial[0].gap_ms", "is below 20", "USB"),
+    ("baud = 115200", 'framing = "gap"', "serial[0].gap_ms", "needs gap_ms", "Add gap_ms"),
+    (
+        "baud = 115200",
+        'framing = "cobs"\nchecksum = { kind = "xor8", covers_marker = true }',
+        "serial[0].checksum.covers_marker",
+        "needs checksum.after",
+        "Leave it out",
+    ),
     (
         'memory_max_bytes = "8 MiB"',
         'memory_max_bytes = "65 MiB"',
@@ -195,22 +204,6 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(configuration: C
     assert lines[0] == "9 things are wrong with the configuration"
     assert "    Did you mean layout?" in lines
     assert error.hint == "", "the hints are told with their mistakes"
-
-
-def test_a_wire_rule_that_is_broken_is_told_with_its_line(
-    configuration: Configuration, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from serial2iot.errors import ConfigError
-    from serial2iot.wire import rules
-
-    def check(_: object) -> None:
-        raise ConfigError("needs what it has not", key="checksum.after", hint="give it")
-
-    monkeypatch.setattr(rules, "check", check)
-    line = configuration.replace('framing = "lines"', 'checksum = { kind = "xor8", after = "*" }')
-    problem = configuration.refused().problems[-1]
-    assert (problem.key, problem.where) == ("serial[1].checksum.after", f"{configuration.path}:{line}")
-    assert (str(problem), problem.hint) == ("needs what it has not", "give it")
 
 
 def test_without_a_port_there_is_nothing_to_do(configuration: Configuration) -> None:
