@@ -12,8 +12,9 @@ import pytest
 from tests.firmware_parts import need_toolchain
 from tests.serial_line import SerialLine
 
-from serial2iot.emulator.arduino import CommandEar, SimulatedArduino, reading_line
+from serial2iot.emulator.arduino import SimulatedArduino
 from serial2iot.emulator.firmware import BLUE_LED, BOARD_LED, FirmwareBoard, example_sketch
+from serial2iot.emulator.sketch import CommandEar, reading_line
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.serial_line import SerialLine
 
-from serial2iot.emulator.arduino import CommandEar, SimulatedArduino, numbered_line, reading_line
+from serial2iot.emulator.arduino import SimulatedArduino, numbered_line
+from serial2iot.emulator.sketch import CommandEar, reading_line
 from serial2iot.errors import EmulatorError
 
 
@@ -166,6 +167,17 @@ async def test_what_waits_behind_a_send_is_bounded(tmp_path: Path) -> None:
             await sending
 
 
+async def test_a_send_that_was_cut_off_says_so_even_if_the_board_is_back(tmp_path: Path) -> None:
+    async with quiet(tmp_path) as board:
+        waiting = [asyncio.create_task(board.send_numbered(100_000)), asyncio.create_task(board.drained())]
+        await asyncio.sleep(0)
+        await board.unplug()
+        await board.plug()  # most likely on a pty of the same number
+        for each in waiting:
+            with pytest.raises(EmulatorError, match="unplugged"):
+                await asyncio.wait_for(each, 5)
+
+
 async def test_all_read_is_never_claimed_too_early(tmp_path: Path) -> None:
     async with quiet(tmp_path) as board:
         fd = os.open(board.link, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
@@ -211,6 +223,10 @@ async def test_unplugging_hangs_up_and_plugging_in_starts_again(tmp_path: Path) 
         assert board.write(b"into the void\n") == 0
         with pytest.raises(EmulatorError, match="unplugged"):
             await board.send(b"into the void\n")
+        with pytest.raises(EmulatorError, match="unplugged"):
+            await board.drained()
+        with pytest.raises(EmulatorError, match="not plugged in"):
+            await board.reset()
         await board.unplug()
 
         await board.plug()
