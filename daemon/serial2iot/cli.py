@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from serial2iot import __version__
@@ -19,12 +21,18 @@ if TYPE_CHECKING:
 EX_CONFIG = 78  # sysexits.h: something in the configuration; the unit does not restart on it
 DEFAULT_CONFIG = Path("/etc/serial2iot/config.toml")
 
+# Commands that live in an optional extra, as modules with `add_arguments(parser)` and `async run(args)`.
+IN_EXTRAS = {
+    "emulator": ("AWS IoT Core's part on this machine", "serial2iot.emulator.command"),
+    "demo": ("the whole system on this machine, without hardware or AWS", "serial2iot.emulator.demo"),
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit status."""
-    parser = _parser()
-    args = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        args = _parser(given).parse_args(given)
         command: Callable[[argparse.Namespace], int] = args.command
         return command(args)
     except ConfigError as error:
@@ -37,37 +45,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="serial2iot",
         description="Carries what an Arduino says to AWS IoT Core, and keeps the shadow truthful.",
     )
     parser.add_argument("--version", action="version", version=f"serial2iot {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add(commands, "run", _run, "run the daemon, in the foreground; systemd does this")
-    _add(commands, "check", _check, "check the configuration and say what it would do")
-    _add(commands, "emulator", _emulator, "AWS IoT Core's part on this machine", config=False)
-    _add(commands, "demo", _demo, "the whole system on this machine, without hardware or AWS", config=False)
+    for name, help, command in (
+        ("run", "run the daemon, in the foreground; systemd does this", _run),
+        ("check", "check the configuration and say what it would do", _check),
+    ):
+        of_command = commands.add_parser(name, help=help, description=_sentence(help))
+        of_command.set_defaults(command=command)
+        where = f"the configuration (else $SERIAL2IOT_CONFIG, else {DEFAULT_CONFIG})"
+        of_command.add_argument("--config", type=Path, metavar="PATH", help=where)
+    for name, (help, module) in IN_EXTRAS.items():
+        of_command = commands.add_parser(name, help=help, description=_sentence(help))
+        if name in given:
+            _load_extra(of_command, module)
     return parser
 
 
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    command: Callable[[argparse.Namespace], int],
-    help: str,
-    *,
-    config: bool = True,
-) -> None:
-    parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-    parser.set_defaults(command=command)
-    if config:
-        parser.add_argument(
-            "--config",
-            type=Path,
-            metavar="PATH",
-            help=f"the configuration (else $SERIAL2IOT_CONFIG, else {DEFAULT_CONFIG})",
-        )
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:] + "."
+
+
+def _load_extra(parser: argparse.ArgumentParser, name: str) -> None:
+    try:
+        module: ModuleType = importlib.import_module(name)
+    except ModuleNotFoundError as missing:
+        if missing.name and missing.name.startswith("serial2iot"):
+            raise
+        message = f"this command needs the package {missing.name}"
+        raise Serial2IotError(message, hint="pip install 'serial2iot[emulator]'") from missing
+    module.add_arguments(parser)
+    parser.set_defaults(command=lambda args: asyncio.run(module.run(args)))
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -95,18 +108,6 @@ def _check(args: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     print("\n".join(describe(settings)))
     return 0
-
-
-def _emulator(args: argparse.Namespace) -> int:
-    from serial2iot.emulator import command
-
-    return asyncio.run(command.run(args))
-
-
-def _demo(args: argparse.Namespace) -> int:
-    from serial2iot.emulator import demo
-
-    return asyncio.run(demo.run(args))
 
 
 def _complain(error: Serial2IotError) -> None:

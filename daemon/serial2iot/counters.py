@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -26,6 +27,15 @@ class LaneCounts:
         """Whether every reading that came is accounted for."""
         came = self.carried_over + self.received
         return came == self.acknowledged + self.waiting + self.dropped.total()
+
+
+def sums(lanes: Iterable[LaneCounts]) -> dict[str, int]:
+    """The books of all lanes together, one number for each word."""
+    totals = dict.fromkeys(("carried_over", "received", "acknowledged", "waiting", "dropped"), 0)
+    for lane in lanes:
+        for word in totals:
+            totals[word] += lane.dropped.total() if word == "dropped" else getattr(lane, word)
+    return totals
 
 
 @dataclass(slots=True)

@@ -24,13 +24,14 @@ from serial2iot.cloud.presence import DISCONNECTED, Presence
 from serial2iot.cloud.publisher import Publisher
 from serial2iot.cloud.quota import NoQuota, Quota
 from serial2iot.cloud.session import Session
+from serial2iot.counters import sums
 from serial2iot.host.clock import Clock, boot_id
 from serial2iot.host.health import Health
 from serial2iot.host.notify import Notify
 from serial2iot.host.status import status_line
 from serial2iot.port.reader import Reader
 from serial2iot.port.serial_port import SerialPort
-from serial2iot.settings import Settings
+from serial2iot.settings import PortSettings, Settings
 from serial2iot.spool.memory import MemorySpool
 from serial2iot.spool.run_number import next_run
 from serial2iot.wire.pipeline import Pipeline
@@ -64,7 +65,7 @@ class Service:
             on_down=self._link_down,
             on_received=lambda size: quota.charge(size, time.monotonic()),
         )
-        self._presence = Presence(settings.presence, self._session.publish)
+        self._presence = Presence(settings.presence, self._session)
         self._publisher = Publisher(
             self._spool,
             Lanes(settings.telemetry, self._clock.wall_time),
@@ -85,7 +86,7 @@ class Service:
                 await self._run_parts(parts)
         finally:
             await self._spool.close(SPOOL_S)
-        log.info("stopped")
+        log.info("stopped", **sums(self._spool.lanes().values()))
 
     async def _run_parts(self, parts: asyncio.TaskGroup) -> None:
         keeper = parts.create_task(self._spool.run(), name="spool")
@@ -175,13 +176,14 @@ class Service:
 
 async def run(settings: Settings) -> int:
     """Run the daemon until a signal; the exit status. A part that failed is logged and ends it with 1."""
+    status = 0
     try:
         await Service(settings).run()
     except* Exception as failures:
         for failure in failures.exceptions:
-            log.exception("part_failed", error=str(failure), exc_info=failure)
-        return 1
-    return 0
+            log.error("part_failed", error=str(failure), exc_info=failure)
+        status = 1
+    return status
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -26,8 +26,9 @@ class SessionOptions:
 
 @dataclass(frozen=True, slots=True)
 class PresenceOptions:
-    """Where `connected` is said."""
+    """Where `connected` is said, and whose shadow is to follow."""
 
+    thing: str
     topic: str
 
 

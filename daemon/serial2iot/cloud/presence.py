@@ -1,147 +1,138 @@
-"""Whether this device is connected, said to the shadow: birth, last will, goodbye.
+"""Whether this device is connected, said to the shadow and confirmed by it: birth, last will, goodbye.
 
-Rules:
+The rules are in `presence_table`; here its actions are done and its events come from. Birth, will and goodbye
+go to a plain topic, because the shadow service ignores last wills on reserved topics (AWS IoT developer guide,
+"Device Shadow service MQTT topics"); a rule turns them into the shadow.
 
-1. The birth (`connected: true`) is the first PUBLISH of every connection. `link_up` sends it before it
-   returns, and nobody else may publish earlier.
-2. The last will (`connected: false`) travels in CONNECT. The broker sends it when the link ends unannounced.
-3. On a clean stop the goodbye (`connected: false`) is acknowledged before DISCONNECT, because a DISCONNECT
-   takes the will back: an unacknowledged goodbye would leave the shadow at true.
-4. A birth that was not taken is said again, later and later, as long as the link is up.
-5. An answer counts only for the connection it was asked on.
-
-All three go to a plain topic, because the shadow service ignores last wills on reserved topics (AWS IoT
-developer guide, "Device Shadow service MQTT topics"); a rule turns them into the shadow.
+A policy that does not allow listening makes AWS cut the link. `CUTS` cuts within `CUT_WITHIN_S` of
+subscribing mean: go on without listening, name the missing statement, and try again every `LISTEN_AGAIN_S`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from enum import Enum, auto
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 import structlog
 
-from serial2iot.backoff import delays
 from serial2iot.cloud.delivery import Delivery
 from serial2iot.cloud.options import PresenceOptions
+from serial2iot.cloud.presence_table import Action, Event, Machine, State
 
 log = structlog.get_logger()
 
 CONNECTED = b'{"state":{"reported":{"connected":true}}}'
 DISCONNECTED = b'{"state":{"reported":{"connected":false}}}'
 
-Publish = Callable[[str, bytes, Callable[[Delivery], None]], None]
+CUTS = 2
+CUT_WITHIN_S = 5.0
+LISTEN_AGAIN_S = 3600.0
 
 
-class State(Enum):
-    """Where presence stands."""
+class Link(Protocol):
+    """What presence needs of the session."""
 
-    OFFLINE = auto()  # no link: the will speaks for us
-    ANNOUNCING = auto()  # the birth is on its way
-    PRESENT = auto()  # the birth was acknowledged
-    LEAVING = auto()  # the goodbye is on its way
-    GONE = auto()  # nothing more will be said
+    def publish(self, topic: str, payload: bytes, done: Callable[[Delivery], None]) -> None:
+        """Publish at QoS 1."""
 
+    def subscribe(
+        self, topic: str, on_message: Callable[[str, bytes], None], on_result: Callable[[int | None], None]
+    ) -> None:
+        """Listen to a topic, now and after every connection."""
 
-class Event(Enum):
-    """What can happen."""
-
-    LINK_UP = auto()
-    LINK_DOWN = auto()
-    TAKEN = auto()  # the broker acknowledged what was said last
-    NOT_TAKEN = auto()  # it refused, or did not answer
-    LEAVE = auto()
-
-
-S, E = State, Event
-
-TABLE: dict[tuple[State, Event], State] = {
-    (S.OFFLINE, E.LINK_UP): S.ANNOUNCING,
-    (S.OFFLINE, E.LEAVE): S.GONE,
-    (S.ANNOUNCING, E.TAKEN): S.PRESENT,
-    (S.ANNOUNCING, E.NOT_TAKEN): S.ANNOUNCING,
-    (S.ANNOUNCING, E.LINK_DOWN): S.OFFLINE,
-    (S.ANNOUNCING, E.LEAVE): S.LEAVING,
-    (S.PRESENT, E.LINK_DOWN): S.OFFLINE,
-    (S.PRESENT, E.LEAVE): S.LEAVING,
-    (S.LEAVING, E.TAKEN): S.GONE,
-    (S.LEAVING, E.NOT_TAKEN): S.GONE,
-    (S.LEAVING, E.LINK_DOWN): S.GONE,
-}
+    def unsubscribe(self, topic: str) -> None:
+        """Listen no more."""
 
 
 class Presence:
-    """Says what the table asks for, through `publish`."""
+    """Keeps the shadow of one thing truthful, over one link."""
 
-    def __init__(self, options: PresenceOptions, publish: Publish) -> None:
+    def __init__(self, options: PresenceOptions, link: Link) -> None:
         self._topic = options.topic
-        self._publish = publish
-        self._connection = 0
-        self._again: Iterator[float] = iter(())
+        self._shadow = f"$aws/things/{options.thing}/shadow"
+        self._link = link
+        self._machine = Machine()
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
         self._told = False
-        self.state = State.OFFLINE
+        self._connection = 0
+        self._listens = False
+        self._granted: set[str] = set()
+        self._subscribed_at: float | None = None  # and not yet answered
+        self._cuts = 0
+
+    @property
+    def state(self) -> State:
+        """Where presence stands."""
+        return self._machine.state
 
     def link_up(self) -> None:
         """A connection is there: say so before anything else is said on it."""
         self._connection += 1
-        self._again = delays(1.0, 60.0)
-        self._step(Event.LINK_UP)
-        self._say(CONNECTED)
+        self._feed(Event.LINK_UP)
+        if not self._listens and self._cuts < CUTS:
+            self._listen()
+        elif self._listens:
+            self._subscribed_at = self._loop.time()  # the session subscribes again
 
     def link_down(self) -> None:
         """The connection is gone; from here on the will speaks."""
-        if self.state is not State.GONE:
-            self._step(Event.LINK_DOWN)
+        self._granted.clear()
+        if self._subscribed_at is not None and self._loop.time() - self._subscribed_at < CUT_WITHIN_S:
+            self._cut_while_subscribing()
+        self._subscribed_at = None
+        if self.state not in (State.OFFLINE, State.GONE):
+            self._feed(Event.LINK_DOWN)
 
     async def leave(self, budget_s: float) -> bool:
         """Say goodbye and wait for its PUBACK: True if it came. Only then may DISCONNECT follow."""
-        if self.state is State.OFFLINE:
-            self._step(Event.LEAVE)
-            return False
-        self._step(Event.LEAVE)
-        self._say(DISCONNECTED)
+        self._feed(Event.LEAVE)
         try:
             await asyncio.wait_for(self._gone.wait(), budget_s)
         except TimeoutError:
             log.warning("goodbye_not_acknowledged", topic=self._topic, budget_s=budget_s)
-            return False
         return self._told
 
-    def _say(self, words: bytes) -> None:
-        connection = self._connection
-        self._publish(self._topic, words, lambda delivery: self._answered(words, connection, delivery))
-
-    def _answered(self, words: bytes, connection: int, delivery: Delivery) -> None:
-        leaving = self.state is State.LEAVING
-        if connection != self._connection or leaving != (words is DISCONNECTED):
-            return
-        if self.state is State.ANNOUNCING or leaving:
-            self._report(words, delivery)
-            self._told = leaving and delivery.good
-            self._step(Event.TAKEN if delivery.good else Event.NOT_TAKEN)
-            if self.state is State.ANNOUNCING:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(next(self._again), self._announce_again, connection)
-
-    def _announce_again(self, connection: int) -> None:
-        if connection == self._connection and self.state is State.ANNOUNCING:
-            self._say(CONNECTED)
-
-    def _step(self, event: Event) -> None:
-        try:
-            self.state = TABLE[self.state, event]
-        except KeyError:
-            raise ValueError(f"presence: {event.name} cannot happen in {self.state.name}") from None
+    def _feed(self, event: Event, version: int | None = None) -> None:
+        for action in self._machine.feed(event, self._loop.time(), version):
+            self._do(action)
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        due = self._machine.due
+        self._timer = self._loop.call_at(due, self._feed, Event.DUE) if due is not None else None
         if self.state is State.GONE:
             self._gone.set()
 
-    def _report(self, words: bytes, delivery: Delivery) -> None:
+    def _do(self, action: Action) -> None:
+        if action is Action.SAY_TRUE:
+            self._say(CONNECTED)
+        elif action is Action.SAY_FALSE:
+            self._say(DISCONNECTED)
+        elif action is Action.ASK:
+            self._ask()
+        else:
+            self._tell(action)
+
+    # Saying. -----------------------------------------------------------------------------------------------
+
+    def _say(self, words: bytes) -> None:
+        connection = self._connection
+        self._link.publish(self._topic, words, lambda delivery: self._answered(words, connection, delivery))
+
+    def _answered(self, words: bytes, connection: int, delivery: Delivery) -> None:
+        """Take the broker's answer, which counts only for the connection and the words it was given to."""
+        waits_for = {State.ANNOUNCING: CONNECTED, State.LEAVING: DISCONNECTED}.get(self.state)
+        if connection != self._connection or words is not waits_for:
+            return
+        self._log_said(words, delivery)
+        self._told = words is DISCONNECTED and delivery.good
+        self._feed(Event.TAKEN if delivery.good else Event.NOT_TAKEN)
+
+    def _log_said(self, words: bytes, delivery: Delivery) -> None:
         said = "true" if words is CONNECTED else "false"
         if delivery is Delivery.UNHEARD:
             hint = f"is there a rule SELECT * FROM '{self._topic}' that republishes to the shadow?"
@@ -151,3 +142,103 @@ class Presence:
         elif delivery is not Delivery.CUT:
             hint = f"the policy needs iot:Publish on topic/{self._topic}"
             log.warning("presence_refused", topic=self._topic, connected=said, why=delivery.value, hint=hint)
+
+    def _tell(self, action: Action) -> None:
+        if action is Action.TELL_CONFIRMED:
+            log.info("presence_confirmed")
+        elif action is Action.TELL_CORRECTED:
+            log.info("presence_corrected", reason="the shadow said false while this device was connected")
+        elif action is Action.TELL_BROKEN:
+            log.error(
+                "presence_rule_broken",
+                reason="the shadow answers, but connected: true does not reach it",
+                hint=f"check the rule SELECT * FROM '{self._topic}': is it enabled, does it republish to"
+                f" ${self._shadow}/update (two dollar signs), and may its role iot:Publish there?",
+            )
+        elif action is Action.TELL_SILENT:
+            log.warning(
+                "presence_unconfirmed",
+                reason="the shadow gives no word",
+                hint=f"the policy needs iot:Publish on topic/{self._shadow}/get, and iot:Subscribe and"
+                f" iot:Receive on {self._shadow}/get/* and {self._shadow}/update/documents",
+            )
+
+    # Listening. --------------------------------------------------------------------------------------------
+
+    def _topics(self) -> dict[str, Callable[[str, bytes], None]]:
+        return {
+            f"{self._shadow}/update/documents": self._on_documents,
+            f"{self._shadow}/get/accepted": self._on_accepted,
+            f"{self._shadow}/get/rejected": self._on_rejected,
+        }
+
+    def _listen(self) -> None:
+        self._listens = True
+        self._subscribed_at = self._loop.time()
+        for topic, on_message in self._topics().items():
+            self._link.subscribe(topic, on_message, partial(self._on_suback, topic))
+
+    def _on_suback(self, topic: str, code: int | None) -> None:
+        if code is None:
+            return  # the link went; link_down judges
+        if code >= 0x80:
+            self._subscribed_at = None
+            self._feed(Event.DEAF)
+            return
+        self._granted.add(topic)
+        if len(self._granted) == len(self._topics()):
+            self._subscribed_at, self._cuts = None, 0
+            if self.state is State.LISTENING:
+                self._ask()
+
+    def _cut_while_subscribing(self) -> None:
+        self._cuts += 1
+        if self._cuts < CUTS:
+            return
+        self._listens = False
+        for topic in self._topics():
+            self._link.unsubscribe(topic)
+        log.warning(
+            "presence_cannot_listen",
+            reason=f"the link was cut {self._cuts} times while subscribing to the shadow",
+            hint=f"the policy needs iot:Subscribe on topicfilter/{self._shadow}/update/documents and"
+            f" topicfilter/{self._shadow}/get/*",
+        )
+        self._loop.call_later(LISTEN_AGAIN_S, self._listen_again)
+
+    def _listen_again(self) -> None:
+        self._cuts = CUTS - 1  # one more cut is enough
+        if self.state not in (State.OFFLINE, State.LEAVING, State.GONE):
+            self._listen()
+
+    def _ask(self) -> None:
+        if len(self._granted) == len(self._topics()):
+            self._link.publish(f"{self._shadow}/get", b"{}", lambda delivery: None)
+
+    def _on_documents(self, topic: str, payload: bytes) -> None:
+        self._on_word(_parse(payload).get("current"))
+
+    def _on_accepted(self, topic: str, payload: bytes) -> None:
+        self._on_word(_parse(payload))
+
+    def _on_rejected(self, topic: str, payload: bytes) -> None:
+        if _parse(payload).get("code") == 404:  # no shadow yet: nothing has ever reached it
+            self._on_word({"state": {}})
+
+    def _on_word(self, document: object) -> None:
+        if not isinstance(document, dict) or self.state in (State.OFFLINE, State.GONE):
+            return
+        state = document.get("state")
+        reported = state.get("reported") if isinstance(state, dict) else None
+        connected = reported.get("connected") if isinstance(reported, dict) else None
+        version = document.get("version")
+        event = Event.SHADOW_TRUE if connected is True else Event.SHADOW_OTHER
+        self._feed(event, version if isinstance(version, int) else None)
+
+
+def _parse(payload: bytes) -> dict[str, object]:
+    try:
+        document = json.loads(payload)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

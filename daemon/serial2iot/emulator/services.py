@@ -1,0 +1,63 @@
+"""What runs behind the broker: each rule and the shadow service, as clients of its private listener.
+
+They know nothing of devices: how those connect, and what they may do, is decided before a message gets here.
+Each rule has a link of its own, so that a slow or broken one holds up no other, as in AWS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from serial2iot.emulator.link import Arrival, Link
+from serial2iot.emulator.rules import ActionFailed, Rule
+from serial2iot.emulator.shadow import REQUEST_FILTERS, ShadowKey, Shadows, parse_request
+from serial2iot.emulator.shadow_document import ShadowDocument
+
+log = structlog.get_logger()
+
+
+class RuleRunner:
+    """Runs one rule on everything its filter matches."""
+
+    def __init__(self, port: int, rule: Rule) -> None:
+        self._rule = rule
+        self.link = Link(port, [rule.topic_filter], self._arrived)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        for outcome in self._rule.run(arrival.topic, arrival.payload):
+            if isinstance(outcome, ActionFailed):
+                log.error("rule_failed", rule=self._rule.name, topic=arrival.topic, reason=outcome.reason)
+            else:
+                self.link.send(*outcome)
+
+
+class ShadowService:
+    """Answers what is asked of shadows. `on_change` is called after each update and delete."""
+
+    def __init__(self, port: int, on_change: Callable[[ShadowKey, ShadowDocument | None], None]) -> None:
+        self.shadows = Shadows()
+        self.link = Link(port, REQUEST_FILTERS, self._arrived)
+        self._on_change = on_change
+        self._changed = asyncio.Event()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition on the shadows is true; looks after every change."""
+        while not condition():
+            await self._changed.wait()
+
+    def _arrived(self, arrival: Arrival) -> None:
+        if (request := parse_request(arrival.topic)) is None:
+            return
+        key, operation = request
+        before = self.shadows.document(key)
+        for reply in self.shadows.request(key, operation, arrival.payload, time.time()):
+            self.link.send(*reply)
+        after = self.shadows.document(key)
+        if after is not before:
+            self._changed.set()
+            self._changed = asyncio.Event()
+            self._on_change(key, after)
