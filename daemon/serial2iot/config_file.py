@@ -27,7 +27,10 @@ _HINTS = {
     "Cannot declare": "The table is given twice; put its keys together under one header.",
     "Cannot mutate immutable namespace": "The table is given twice; put its keys together under one header.",
     "Unescaped '\\' in a string": "In 'single quotes' a backslash means itself.",
-    "Illegal character '\\n'": "A quote or a bracket is not closed on this line.",
+    "Illegal character '\\n'": "A quote is not closed on this line.",
+    'Expected "\'"': "A quote is not closed on this line.",
+    "Unterminated": "A quote that begins on this line is not closed.",
+    "Unclosed": "A bracket that begins on this line is not closed.",
 }
 
 
@@ -85,10 +88,22 @@ def _text(path: Path) -> str:
 
 def _syntax_error(path: Path, text: str, message: str) -> ConfigError:
     place = _PLACE_OF_ERROR.search(message)
-    line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
+    line = int(place[1]) if place and place[1] else _unfinished(text)
     what = message[: place.start()] if place else message
     hint = next((hint for start, hint in _HINTS.items() if what.startswith(start)), "")
     return ConfigError(f"not valid TOML: {what}", where=f"{path}:{line}", hint=hint)
+
+
+def _unfinished(text: str) -> int:
+    """The line on which begins what is not finished at the end: tomllib notices a lost quote only there."""
+    lines = text.split("\n")
+    for end in range(len(lines) - 1, 0, -1):
+        try:
+            tomllib.loads("\n".join(lines[:end]))
+        except tomllib.TOMLDecodeError:
+            continue
+        return end + 1
+    return 1
 
 
 def key_lines(text: str) -> Mapping[Place, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import ssl
@@ -19,7 +20,6 @@ import aiomqtt
 import pytest
 from paho.mqtt.properties import Properties
 from structlog.testing import capture_logs
-from tests.leaks import children, open_descriptors, settle, tasks_left
 
 from serial2iot.emulator import pki
 from serial2iot.emulator.aws_files import aws_file
@@ -29,6 +29,7 @@ from serial2iot.emulator.pki import Authority, Credentials
 from serial2iot.emulator.rules import Rule, parse_rule
 from serial2iot.emulator.services import RuleRunner
 from serial2iot.errors import EmulatorError
+from tests.leaks import children, open_descriptors, tasks_left
 
 PRESENCE = "my/things/RPI/update"
 TRUE = b'{"state":{"reported":{"connected":true}}}'
@@ -317,18 +318,18 @@ async def test_a_shadow_that_stays_otherwise_is_told(cloud: Emulator) -> None:
 
 
 async def test_nothing_is_left_behind(cloud_directory: Path) -> None:
-    settle()
+    gc.collect()
     before = open_descriptors(), children(), tasks_left()
     async with Emulator(EmulatorOptions(cloud_directory)) as cloud, cloud.watch("#"):
         await cloud.publish(PRESENCE, TRUE)
         await cloud.broker.restart()
         assert cloud.broker.pid in children()
-    settle()
+    gc.collect()
     assert (open_descriptors(), children(), tasks_left()) == before
 
 
 async def test_nothing_is_left_behind_by_a_failure(cloud_directory: Path) -> None:
-    settle()
+    gc.collect()
     before = open_descriptors(), children(), tasks_left()
     with pytest.raises(RuntimeError):
         async with Emulator(EmulatorOptions(cloud_directory)):
@@ -336,7 +337,7 @@ async def test_nothing_is_left_behind_by_a_failure(cloud_directory: Path) -> Non
     with pytest.raises(EmulatorError):
         async with Emulator(EmulatorOptions(cloud_directory, listener_lines=("no_such_option 1",))):
             pass
-    settle()
+    gc.collect()
     assert (open_descriptors(), children(), tasks_left()) == before
 
 

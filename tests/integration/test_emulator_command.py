@@ -108,6 +108,12 @@ async def test_the_configuration_is_ready_and_then_left_alone(tmp_path: Path) ->
     assert configuration.read_text() == "# mine"
 
 
+async def test_a_configuration_with_another_port_is_pointed_out(tmp_path: Path) -> None:
+    (tmp_path / "serial2iot.toml").write_text("[mqtt]\nport = 8883\n")
+    async with emulator("--directory", str(tmp_path), "--port", "0") as process:
+        assert "it names port 8883, not" in await read_until(process, "Ctrl-C")
+
+
 async def test_its_broker_dies_with_it_even_by_sigkill(tmp_path: Path) -> None:
     async with emulator("--directory", str(tmp_path), "--port", "0") as process:
         await read_until(process, "Ctrl-C")

@@ -26,6 +26,9 @@ LARGEST_BYTES = 1 << 20  # a bundle of all root CAs in the world has 200 kB
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _PRIVATE_KEY = re.compile(r"-----BEGIN ((?:RSA |EC |ENCRYPTED )?PRIVATE KEY)-----")
+_MISFIT = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
+"""How OpenSSL says that the key is another's; the last where one is RSA and the other EC."""
+
 _OF_OTHERS = 0o007
 """Mode bits that no key may have. The group may read it: the daemon's user is in a group that may read what
 root owns, so that it cannot change its own key."""
@@ -111,7 +114,7 @@ def check_pair(certificate: Path, private_key: Path) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, private_key, password="")
     except ssl.SSLError as error:
-        if "MISMATCH" in (error.reason or ""):
+        if error.reason in _MISFIT:
             raise CredentialError(
                 f"{private_key} is not the key of {certificate}",
                 hint="Both come from one step in AWS IoT: look for the two files with the same id in their names.",
@@ -141,7 +144,7 @@ def _read(path: Path) -> str:
 
 def _let_in(path: Path) -> str:
     """The command that lets us read a file, or that shows which folder on the way to it is closed."""
-    if os.access(path.parent, os.X_OK):
+    if os.access(path.parent, os.X_OK, effective_ids=True):
         return f"Run: sudo chown {_me()} {path} && sudo chmod 600 {path}"
     return f"A folder on the way is closed; see which: namei -l {path}"
 

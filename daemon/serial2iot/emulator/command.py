@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import time
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,8 +141,16 @@ def _write_configuration(path: Path, cloud: Emulator, thing: str) -> str:
         with path.open("x") as file:
             file.write(_CONFIGURATION.format(**quoted))
     except FileExistsError:
-        return "as you left it"
+        return _difference(path, cloud.port)
     return "written now"
+
+
+def _difference(path: Path, port: int) -> str:
+    try:
+        named = tomllib.loads(path.read_text())["mqtt"]["port"]
+    except (KeyError, TypeError, ValueError):
+        return "as you left it"
+    return "as you left it" if named == port else f"as you left it: it names port {named}, not {port}"
 
 
 def _show(key: ShadowKey, document: ShadowDocument | None) -> None:

@@ -67,6 +67,7 @@ def configure(
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each, _FromLogging)]:
         root.removeHandler(handler)
+        handler.close()
     root.addHandler(_FromLogging(writer))
     root.setLevel(level)
 
@@ -105,4 +106,8 @@ class _FromLogging(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         traceback = self._format_exception(record.exc_info) if record.exc_info else ""
         fields = {"reason": record.getMessage()}
-        self._writer.say(Said(record.levelname.lower(), record.name.replace(".", "_"), fields, traceback))
+        self._writer.say(Said(record.levelname.lower(), record.name, fields, traceback))
+
+    def close(self) -> None:
+        self._writer.close()
+        super().close()

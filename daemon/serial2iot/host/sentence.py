@@ -8,7 +8,6 @@ So a line reads as a sentence, its fields stay searchable, and nobody keeps a ta
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -60,6 +59,8 @@ class Said(NamedTuple):
 
 def clean(value: object) -> str:
     """A value as text that is safe to print: in one line, no control characters, no lone surrogates."""
+    if isinstance(value, bool):
+        return "true" if value else "false"  # as in the messages to the cloud
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
         value = ", ".join(map(str, value))
     return _CONTROL.sub(_escaped, _encodable(str(value)))
@@ -79,4 +80,4 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text if _PLAIN_WORD.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return text if _PLAIN_WORD.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'

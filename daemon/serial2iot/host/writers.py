@@ -41,6 +41,9 @@ class Writer:
         """Write it, or drop it."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Let go of what was opened for it; nothing is said afterwards."""
+
     def debug(self, said: Said) -> None:
         """As structlog calls it."""
         self.say(said)
@@ -112,6 +115,9 @@ class JournalWriter(Writer):
             self._otherwise.say(said)
         else:
             self._tell_dropped()
+
+    def close(self) -> None:
+        self._transport.socket.close()
 
     def _tell_dropped(self) -> None:
         if dropped := self._dropped:

@@ -15,10 +15,10 @@ from serial2iot.cloud.options import PresenceOptions, SessionOptions, TelemetryO
 from serial2iot.errors import ConfigError
 from serial2iot.host.logs import LogOptions
 from serial2iot.settings import environment, rules
+from serial2iot.settings.advice import warnings
 from serial2iot.settings.complaints import Problem, as_one, problems_in, unknown_key
 from serial2iot.settings.result import Settings
 from serial2iot.settings.tables import Tree
-from serial2iot.settings.warnings import warnings
 from serial2iot.spool.contract import SpoolOptions
 
 
