@@ -66,8 +66,8 @@ async def test_offline_at_start_is_a_state_and_nothing_is_lost(scene: Scene) -> 
         await daemon.said("port_open|port open")
         await board.send_numbered(500)
         await board.drained()
+        await scene.cloud.broker.start()  # the daemon is back a second later at the earliest
         async with scene.cloud.watch(TELEMETRY) as watch:
-            await scene.cloud.broker.start()
             arrivals = Arrivals(watch)
             await arrivals.until(500)
             assert [seq for _, _, seq, _ in arrivals.readings()] == list(range(1, 501))
