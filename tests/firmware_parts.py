@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from serial2iot.emulator.toolchain import default_cache, missing_tools
+from serial2iot.emulator.debian import default_cache
+from serial2iot.emulator.toolchain import missing_tools
 
 _INSTALLED_EXAMPLES = Path("/usr/share/doc/arduino/examples")
 

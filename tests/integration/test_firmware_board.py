@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.firmware_parts import need_toolchain
-from tests.serial_line import SerialLine
 
 from serial2iot.emulator import firmware, toolchain
 from serial2iot.emulator.firmware import FirmwareBoard
 from serial2iot.errors import EmulatorError
+from tests.firmware_parts import need_toolchain
+from tests.serial_line import SerialLine
 
 
 @pytest.fixture(scope="module")

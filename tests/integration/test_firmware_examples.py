@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.firmware_parts import need_toolchain, stock_examples
-from tests.serial_line import SerialLine
 
 from serial2iot.emulator.firmware import BOARD_LED, FirmwareBoard
+from tests.firmware_parts import need_toolchain, stock_examples
+from tests.serial_line import SerialLine
 
 
 @pytest.fixture(scope="module")

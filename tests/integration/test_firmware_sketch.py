@@ -9,12 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.firmware_parts import need_toolchain
-from tests.serial_line import SerialLine
 
 from serial2iot.emulator.arduino import SimulatedArduino
 from serial2iot.emulator.firmware import BLUE_LED, BOARD_LED, FirmwareBoard, example_sketch
 from serial2iot.emulator.sketch import CommandEar, reading_line
+from tests.firmware_parts import need_toolchain
+from tests.serial_line import SerialLine
 
 
 @pytest.fixture(scope="module")

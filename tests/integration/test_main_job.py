@@ -105,8 +105,8 @@ async def test_several_ports_each_with_its_own_numbers(scene: Scene) -> None:
         scene.board(link=links["door"]) as door,
         scene.daemon(scene.config(serial=serial)) as daemon,
     ):
-        await daemon.said("port=soil.*tty-soil")
-        await daemon.said("port=door.*tty-door")
+        await daemon.said("soil: port open")
+        await daemon.said("door: port open")
         await soil.send_numbered(50)
         await door.send_numbered(70)
         arrivals = Arrivals(watch)

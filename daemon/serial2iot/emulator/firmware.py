@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from serial2iot.emulator.debian import default_cache
 from serial2iot.emulator.device_link import place_link, remove_link
-from serial2iot.emulator.toolchain import build_board, build_sketch, default_cache
+from serial2iot.emulator.toolchain import build_board, build_sketch
 from serial2iot.errors import EmulatorError
 
 BOARD_LED = "B5"
@@ -56,7 +57,7 @@ class FirmwareBoard:
     def __init__(self, link: Path, sketch: Path | None = None, *, cache: Path | None = None) -> None:
         self.link = link
         self._sketch = sketch
-        self._cache = cache or default_cache()
+        self._cache = cache or default_cache() / "boards"
         self._process: asyncio.subprocess.Process | None = None
         self._device = ""
         self._asked = 0

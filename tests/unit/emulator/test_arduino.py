@@ -10,19 +10,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.serial_line import SerialLine
 
 from serial2iot.emulator.arduino import SimulatedArduino, numbered_line
 from serial2iot.emulator.sketch import CommandEar, reading_line
 from serial2iot.errors import EmulatorError
+from tests.leaks import open_descriptors
+from tests.serial_line import SerialLine
 
 
 def quiet(tmp_path: Path) -> SimulatedArduino:
     return SimulatedArduino(tmp_path / "ttyACM0", period_s=None)
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 # ---- what it says
@@ -251,11 +248,11 @@ async def test_a_reset_starts_the_board_again_on_the_same_line(tmp_path: Path) -
 
 async def test_a_thousand_plugs_leave_no_descriptor_behind(tmp_path: Path) -> None:
     async with SimulatedArduino(tmp_path / "tty", period_s=0.001) as board:
-        level = descriptors()
+        level = open_descriptors()
         for _ in range(1000):
             await board.unplug()
             await board.plug()
-        assert descriptors() == level
+        assert open_descriptors() == level
     assert not list(tmp_path.iterdir())
 
 
@@ -272,12 +269,12 @@ async def test_it_takes_nobodys_place(tmp_path: Path, make: str) -> None:
     else:
         board.link.mkdir()
     before = os.lstat(board.link)
-    level = descriptors()
+    level = open_descriptors()
     with pytest.raises(EmulatorError, match="not a simulated board") as caught:
         await board.plug()
     assert caught.value.hint
     assert os.lstat(board.link).st_ino == before.st_ino
-    assert descriptors() == level
+    assert open_descriptors() == level
 
 
 async def test_it_replaces_what_an_earlier_board_left_behind(tmp_path: Path) -> None:

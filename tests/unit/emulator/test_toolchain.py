@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from serial2iot.emulator import firmware, toolchain
-from serial2iot.emulator.toolchain import build_board, build_sketch, default_cache, with_prototypes
+from serial2iot.emulator.toolchain import build_board, build_sketch, with_prototypes
 from serial2iot.errors import EmulatorError
 
 NAME = Path("x.ino")
@@ -91,14 +91,6 @@ def test_two_builds_at_once_and_one_that_failed(tmp_path: Path) -> None:
     with pytest.raises(EmulatorError, match="no"):
         toolchain._cached(tmp_path, "y", fails)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
-
-
-def test_the_cache_is_where_caches_belong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_cache() == tmp_path / "serial2iot" / "boards"
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    monkeypatch.setenv("HOME", "/home/pi")
-    assert default_cache() == Path("/home/pi/.cache/serial2iot/boards")
 
 
 def test_an_installed_package_asks_for_the_path_of_a_sketch(
