@@ -27,7 +27,10 @@ class Decoder(Protocol):
     """One frame to what it says. Whatever the bytes: no exception, and values that can be encoded."""
 
     def decode(self, frame: bytes) -> Values | BadFrame | None:
-        """The values; or why there are none; or None: taken in, but no reading (a header, an empty line)."""
+        """The values; or why there are none; or None: taken in, but no reading (a header, an empty line).
+
+        A frame may also say, in so many words, nothing: empty values are no reading either.
+        """
 
     def reset(self) -> None:
         """Forget what was learned from the device that was there: another may be there now."""

@@ -86,7 +86,7 @@ def _markers(options: WireOptions, proof: Opener | None) -> Framer:
         return proved if isinstance(proved, BadFrame) else proved[begin : len(raw) - beyond]
 
     measure = resync.until_end(options.start, options.end, options.tail_bytes, options.max_frame_bytes)
-    return resync.ResyncFramer(options.start, measure, opener)
+    return resync.ResyncFramer(options.start, measure, opener, filler=b" \t\r\n")
 
 
 def _then(first: Opener, second: Opener | None) -> Opener:

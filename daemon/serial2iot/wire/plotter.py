@@ -9,7 +9,7 @@ learned is only names, and they serve only lines with exactly as many bare value
 
 - Labels with colons hold until others come.
 - A header is two or more words that could be names, separated by commas, semicolons or tabs. It is believed
-  only if the very next line has as many bare values; so "Hello, world" names nothing.
+  only if the next line here has as many bare values; so "Hello, world" names nothing.
 - `names` of the configuration win over both. With them, a line with another number of bare values has lost
   bytes, and is bad.
 """
@@ -32,8 +32,8 @@ _LABELLED = re.compile(rf"(?:({NAME}):\s*)?({_VALUE}){_GAP}")
 _LABEL = re.compile(rf"({NAME}):{_GAP}")
 _BETWEEN_VALUES = re.compile(r"\s*[,;\t]\s*|\s+")
 _BETWEEN_LABELS = re.compile(r"[,;\t]")
-_WORD = re.compile(r"[^\W\d][\w.%/°()\[\]#-]*")
-_WORDS = re.compile(r"[^\W\d][\w.%/°()\[\]# -]*")
+_WORD = re.compile(rf"(?!{NOT_FINITE}\Z)[^\W\d][\w.%/°()\[\]#-]*")
+_WORDS = re.compile(rf"(?!{NOT_FINITE}\Z)[^\W\d][\w.%/°()\[\]# -]*")
 
 
 class PlotterDecoder:

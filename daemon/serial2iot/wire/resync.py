@@ -21,12 +21,16 @@ Measure: TypeAlias = "Callable[[bytearray, int], int | str]"
 
 
 class ResyncFramer:
-    """Looks for `start` (empty: anywhere), measures, and has `opener` prove what was cut out."""
+    """Looks for `start` (empty: anywhere), measures, and has `opener` prove what was cut out.
 
-    def __init__(self, start: bytes, measure: Measure, opener: Opener) -> None:
+    Bytes of `filler` that follow a frame are nothing: the line ends that a board prints between its frames.
+    """
+
+    def __init__(self, start: bytes, measure: Measure, opener: Opener, filler: bytes = b"") -> None:
         self._start = start
         self._measure = measure
         self._opener = opener
+        self._filler = filler
         self._least = max(1, len(start))
         self._buffer = bytearray()
         self._partial = False
@@ -100,6 +104,8 @@ class ResyncFramer:
 
     def _give_up(self, reason: str, begin: int, end: int) -> None:
         if not self._waste:
+            if self._filler:
+                begin = end - len(self._buffer[begin:end].lstrip(self._filler))
             self._reason = reason
         self._head += self._buffer[begin : min(end, begin + HEAD_BYTES - len(self._head))]
         self._waste += end - begin

@@ -46,15 +46,17 @@ def number(text: str) -> Number:
 
 
 def integer(digits: str) -> int | str:
-    """An integer; as its text where 64 bits do not hold it."""
+    """What digits with an optional sign say; as many as there are."""
     if len(digits) < _MOST_DIGITS:
         return int(digits)
     bare = digits.lstrip("+-").lstrip("0") or "0"
     signed = f"-{bare}" if digits.startswith("-") else bare
-    if len(bare) > _MOST_DIGITS:
-        return signed
-    value = int(signed)
-    return value if INT64_MIN <= value <= INT64_MAX else signed
+    return signed if len(bare) > _MOST_DIGITS else storable(int(signed))
+
+
+def storable(value: int) -> int | str:
+    """An integer; as its text where 64 bits do not hold it."""
+    return value if INT64_MIN <= value <= INT64_MAX else str(value)
 
 
 def finite(value: float) -> float | None:

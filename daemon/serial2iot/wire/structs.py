@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from serial2iot.reading import Values
 from serial2iot.wire.frame import BadFrame, bad
 from serial2iot.wire.options import Endian, FieldOptions, FieldType
+from serial2iot.wire.scalars import storable
 
 _CODES: dict[FieldType, str] = {
     "u8": "B",
@@ -73,10 +74,12 @@ class StructDecoder:
     def _value(self, number: float, scale: float, offset: float) -> float | str | None:
         if scale != 1 or offset:
             number = scaled(number, scale, offset)
-        if isinstance(number, float) and not math.isfinite(number):
-            self.nulled += 1
-            return None
-        return number
+        if isinstance(number, int):
+            return storable(number)
+        if math.isfinite(number):
+            return number
+        self.nulled += 1
+        return None
 
 
 def _shortest(number: float) -> float:

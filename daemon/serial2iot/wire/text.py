@@ -40,10 +40,10 @@ class TextDecoder:
 
     def _value(self, key: str, text: str) -> Number:
         """A number where it is one and may be one."""
-        if key in self._text_keys:
-            return text
         if not text:
             return None
+        if key in self._text_keys:
+            return text
         try:
             value = number(text)
         except ValueError:

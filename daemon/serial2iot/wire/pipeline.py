@@ -9,6 +9,7 @@ their own: a busy port makes a hundred thousand of them a second.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,15 +23,15 @@ from serial2iot.wire.options import WireOptions
 from serial2iot.wire.transform import Transform
 
 
-class Translation(NamedTuple):
+class Carried(NamedTuple):
     """What some bytes gave: readings' bodies (encoded JSON objects) in order, and bad frames for the log."""
 
     bodies: list[bytes]
     bad: list[BadFrame]
 
 
-class Translator:
-    """Built from options that have passed `rules.check`; adds to `counts`, which outlive it.
+class Pipeline:
+    """Built from options that have passed `rules.check`; adds to `counts`, which may outlive it.
 
     `observe` sees the values of every reading, filtered ones included; `claim` sees every good frame before
     it is decoded and may keep it for itself (a board's answer to a command is no reading and no garbage).
@@ -39,12 +40,12 @@ class Translator:
     def __init__(
         self,
         options: WireOptions,
-        counts: WireCounts,
+        counts: WireCounts | None = None,
         *,
         observe: Callable[[Values], None] | None = None,
         claim: Callable[[bytes], bool] | None = None,
     ) -> None:
-        self.counts = counts
+        self.counts = WireCounts() if counts is None else counts
         self._framer = framer(options)
         self._gap = self._framer if isinstance(self._framer, GapFramer) else None
         self._decoder = decoder(options)
@@ -56,37 +57,37 @@ class Translator:
         self._may_be_objects = options.decode in ("auto", "json")
         self._nulled = 0
 
-    def feed(self, chunk: bytes, now: float) -> Translation:
+    def feed(self, chunk: bytes, now: float) -> Carried:
         """Take bytes in. `now` is monotonic, in seconds."""
         self.counts.bytes += len(chunk)
-        return self._translate(self._framer.feed(chunk, now), now)
+        return self._carry(self._framer.feed(chunk, now), now)
 
     @property
     def due(self) -> float | None:
         """When to call `flush`; None: not needed now, and never unless framing is by idle gap."""
         return None if self._gap is None else self._gap.due
 
-    def flush(self, now: float) -> Translation:
+    def flush(self, now: float) -> Carried:
         """Give the frame that a silence has ended."""
-        return self._translate([] if self._gap is None else self._gap.flush(now), now)
+        return self._carry([] if self._gap is None else self._gap.flush(now), now)
 
-    def reset(self, *, partial: bool, now: float) -> BadFrame | None:
+    def reset(self, *, partial: bool, now: float | None = None) -> None:
         """Begin anew after the port was opened: what is unfinished is counted, what was learned is forgotten.
 
-        `partial`: the device was talking already, so the first bytes may be the end of a frame (see Framer).
+        `partial`: the device was talking already, so the first bytes may be the end of a frame. `now` is when the
+        port was opened: bytes that come some time after that begin a frame all the same (see Framer).
         """
         self._decoder.reset()
-        unfinished = self._framer.reset(partial=partial, now=now)
+        unfinished = self._framer.reset(partial=partial, now=math.inf if now is None else now)
         if unfinished is not None:
             self.counts.bad_frames[unfinished.reason] += 1
-        return unfinished
 
     @property
     def unfinished(self) -> BadFrame | None:
-        """What is held or being thrown away (see Framer)."""
+        """What is held or being thrown away: what `reset` would count (see Framer)."""
         return self._framer.unfinished
 
-    def _translate(self, frames: list[Outcome], now: float) -> Translation:
+    def _carry(self, frames: list[Outcome], now: float) -> Carried:
         bodies: list[bytes] = []
         bad: list[BadFrame] = []
         if not self._plain:
@@ -97,7 +98,7 @@ class Translator:
             for frame in frames:
                 self._take(frame, bodies, bad)
         self._count(bad)
-        return Translation(bodies, bad)
+        return Carried(bodies, bad)
 
     def _recode(self, frames: list[Outcome], bodies: list[bytes], bad: list[BadFrame]) -> None:
         """JSON objects, straight through the codec; it refuses, by raising, whatever else is among them."""
