@@ -18,7 +18,7 @@ EOF
 
 VENV=.venv
 BROKER_PACKAGES=(mosquitto)
-FIRMWARE_PACKAGES=(gcc libc6-dev gcc-avr avr-libc binutils-avr arduino-core-avr libsimavr-dev libelf-dev)
+FIRMWARE_PACKAGES=(gcc libc6-dev gcc-avr avr-libc arduino-core-avr libsimavr-dev)
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -27,9 +27,9 @@ port = {port}
 certificate = "{certificate}"
 private_key = "{private_key}"
 root_ca = "{root_ca}"
+limits = "{limits}"
 
 [telemetry]
-limits = "{limits}"
 layout = "{layout}"
 {telemetry}
 

@@ -23,12 +23,24 @@ class Serial2IotError(Exception):
 
 
 class ConfigError(Serial2IotError):
-    """The configuration cannot be used: `key` is its dotted name, `where` file and line, or the variable."""
+    """The configuration cannot be used: `key` is its dotted name, `where` file and line, or the variable.
 
-    def __init__(self, message: str, *, key: str = "", where: str = "", hint: str = "") -> None:
+    What reads a whole configuration raises one for all it found: each is in `problems`, and told in the message.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        key: str = "",
+        where: str = "",
+        hint: str = "",
+        problems: tuple[ConfigError, ...] = (),
+    ) -> None:
         super().__init__(message, hint=hint)
         self.key = key
         self.where = where
+        self.problems = problems
 
 
 class CredentialError(ConfigError):

@@ -1,6 +1,6 @@
 """The daemon: builds every part, starts them in one order, stops them in the exact reverse.
 
-    start   spool, session, publisher, readers, READY
+    start   clock, spool, session, publisher, readers, READY
     stop    STOPPING, readers, publisher (drains), presence (goodbye, its PUBACK), session (DISCONNECT), spool
 
 Offline, an absent port and a full spool are states of the parts, and none of them ends one. A part that
@@ -31,9 +31,8 @@ from serial2iot.host.notify import Notify
 from serial2iot.host.status import status_line
 from serial2iot.port.reader import Reader
 from serial2iot.port.serial_port import SerialPort
-from serial2iot.settings import Settings
-from serial2iot.spool.memory import MemorySpool
-from serial2iot.spool.run_number import next_run
+from serial2iot.settings import PortSettings, Settings
+from serial2iot.spool.sqlite import SqliteSpool
 from serial2iot.wire.pipeline import Pipeline
 
 log = structlog.get_logger()
@@ -44,6 +43,7 @@ GOODBYE_S = 3.0
 DISCONNECT_S = 2.0
 SPOOL_S = 10.0
 STATUS_EVERY_S = 5.0
+CLOCK_EVERY_S = 1.0
 
 
 class Service:
@@ -56,7 +56,7 @@ class Service:
         self._clock = Clock(boot_id())
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._spool = MemorySpool(settings.spool, wake=self._wake)
+        self._spool = SqliteSpool(settings.spool, wake=self._wake)
         quota = NoQuota() if settings.telemetry.limits == "none" else Quota()
         self._session = Session(
             settings.session,
@@ -79,8 +79,10 @@ class Service:
     async def run(self) -> None:
         """Run until a signal. Raises what ended a part that must not end."""
         self._listen_to_signals()
-        await self._spool.open()
-        self._readers = self._build_readers()
+        await self._clock.look()
+        run = await self._spool.open()
+        self._readers = [self._reader(each, run.number) for each in self._settings.ports]
+        log.info("run_begins", run=run.number, kept_in=run.source, carried_over=self._waiting)
         try:
             async with asyncio.TaskGroup() as parts:
                 await self._run_parts(parts)
@@ -90,28 +92,32 @@ class Service:
 
     async def _run_parts(self, parts: asyncio.TaskGroup) -> None:
         keeper = parts.create_task(self._spool.run(), name="spool")
-        self._session.start()
+        timing = parts.create_task(self._clock.watch(self._health.beat_of("clock")), name="clock")
+        connecting = parts.create_task(self._connect(), name="connect")
         publishing = parts.create_task(self._publisher.run(), name="publisher")
         reading = [parts.create_task(reader.read(), name=f"port {reader.name}") for reader in self._readers]
         telling = parts.create_task(self._tell_systemd(), name="status")
         self._notify.ready()
-        log.info("started", version=__version__, ports=len(reading), run=self._run.number)
+        log.info("started", version=__version__, ports=len(reading))
 
         await self._stop.wait()
         self._notify.stopping()
         log.info("stopping", waiting=self._waiting)
-        await _end(reading)
+        await _end([*reading, connecting])
         self._publisher.drain(0.0 if self._hurry.is_set() else DRAIN_S)
         await publishing
         await self._presence.leave(GOODBYE_S)
         await self._session.stop(DISCONNECT_S)
-        await _end([telling, keeper])
+        await _end([telling, timing, keeper])
 
-    def _build_readers(self) -> list[Reader]:
-        self._run = next_run(
-            self._settings.spool.path.parent, database_value=self._spool.last_run, now_s=int(time.time())
-        )
-        return [self._reader(each.port.name, each) for each in self._settings.ports]
+    async def _connect(self) -> None:
+        """Start the session as soon as the clock allows TLS: a certificate is not valid in 1970."""
+        not_before = self._settings.credentials.not_before.timestamp()
+        if not self._clock.sane(not_before):
+            log.warning("clock_not_set", hint="readings are kept; it connects once the Pi has the time")
+            while not self._clock.sane(not_before):
+                await asyncio.sleep(CLOCK_EVERY_S)
+        self._session.start()
 
     # The link, in the order that matters: the birth goes first. --------------------------------------------
 
@@ -162,13 +168,14 @@ class Service:
             self._publisher.drain(0.0)
         self._stop.set()
 
-    def _reader(self, name: str, each: PortSettings) -> Reader:
+    def _reader(self, each: PortSettings, run: int) -> Reader:
+        name = each.port.name
         return Reader(
             name,
             SerialPort(each.port),
             Pipeline(each.wire),
             lambda readings: self._spool.append(name, *readings),
-            run=self._run.number,
+            run=run,
             now=self._clock.stamp,
             beat=self._health.beat_of(f"port {name}"),
         )

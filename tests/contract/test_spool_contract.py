@@ -9,10 +9,11 @@ import pytest
 from serial2iot.reading import Reading, Stamp
 from serial2iot.spool.contract import ROW_OVERHEAD, Spool, SpoolOptions
 from serial2iot.spool.memory import MemorySpool
+from serial2iot.spool.sqlite import SqliteSpool
 
 Build = Callable[..., Awaitable[Spool]]
 
-IMPLEMENTATIONS = [MemorySpool]
+IMPLEMENTATIONS = [MemorySpool, SqliteSpool]
 
 
 def readings(first: int, count: int, body: bytes = b'{"value":1}', run: int = 1) -> list[Reading]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -175,7 +176,7 @@ class Presence:
         self._listens = True
         self._subscribed_at = self._loop.time()
         for topic, on_message in self._topics().items():
-            self._link.subscribe(topic, on_message, lambda code, topic=topic: self._on_suback(topic, code))
+            self._link.subscribe(topic, on_message, partial(self._on_suback, topic))
 
     def _on_suback(self, topic: str, code: int | None) -> None:
         if code is None:

@@ -7,11 +7,14 @@ Rules, each measured (see docs/decisions/0001-session.md):
 - The CRT's own flow control stays off: it throttles to half of what AWS allows in bytes. `quota` does it.
 - No jitter mode: FULL and DECORRELATED fall below the floor (0.5 s and 0 s at a minimum of 1 s), and AWS
   takes one CONNECT a second per client id. The floor itself is drawn once from 1 to 3 s.
+- `min_connected_time_to_reset_reconnect_delay_ms` is left alone: awscrt 0.36 writes it over the minimum delay.
+  Its default, 30 s, is what we want: the back-off starts over only after a link that lasted.
 - Always `stop(DisconnectPacket())`: without a packet the socket just closes, and the will is sent.
 - A PUBACK's reason code is read: the future resolves without an exception also for a refusal.
 
 Nothing is published before `on_up` has run on the loop, so what `on_up` publishes first is the first PUBLISH
-of the connection. A publish while the link is down is answered with CUT, as is one that went with the link.
+of the connection. A publish while the link is down is answered with CUT, and so is one that went with the link, at
+the latest when the next connection is there.
 """
 
 from __future__ import annotations
@@ -32,12 +35,12 @@ from serial2iot.cloud.crossing import Crossing
 from serial2iot.cloud.delivery import Delivery, of_puback
 from serial2iot.cloud.diagnosis import LinkLoss, diagnose
 from serial2iot.cloud.options import SessionOptions
+from serial2iot.errors import CredentialError
 
 log = structlog.get_logger()
 
 RECONNECT_FLOOR_MS = (1000, 3000)  # drawn once per session, so that a fleet does not return as one
 RECONNECT_CAP_MS = 60_000
-STAYED_UP_MS = 30_000  # the back-off starts over only after a link that lasted
 ACK_TIMEOUT_S = 10
 PING_TIMEOUT_MS = 10_000  # must be below the keep-alive, which is at least 30 s
 CONNACK_TIMEOUT_MS = 20_000
@@ -86,7 +89,14 @@ class Session:
         self._changed_at = time.monotonic()
         self._stopped = asyncio.Event()
         self._crossing = Crossing(asyncio.get_running_loop())
-        self._client = self._build()
+        try:
+            self._client = self._build()
+        except Exception as error:  # the CRT reads the files here, and raises RuntimeError for a key that is none
+            raise CredentialError(
+                f"certificate and key cannot be used ({error}): {options.certificate}, {options.private_key}",
+                key="mqtt.private_key",
+                hint="both must be PEM files, and the key the one that the certificate was made for",
+            ) from error
 
     @property
     def up(self) -> bool:
@@ -235,7 +245,6 @@ class Session:
             retry_jitter_mode=mqtt5.ExponentialBackoffJitterMode.NONE,
             min_reconnect_delay_ms=random.randint(*RECONNECT_FLOOR_MS),
             max_reconnect_delay_ms=RECONNECT_CAP_MS,
-            min_connected_time_to_reset_reconnect_delay_ms=STAYED_UP_MS,
             ping_timeout_ms=PING_TIMEOUT_MS,
             connack_timeout_ms=CONNACK_TIMEOUT_MS,
             ack_timeout_sec=ACK_TIMEOUT_S,

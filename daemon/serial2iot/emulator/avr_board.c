@@ -139,10 +139,12 @@ static void hand_over_outgoing(void)
     outgoing_len = 0;
 }
 
+/* 11 bit times, not the 10 of 8N1: simavr's UART counts a parity bit that is not there, in both directions, and
+   a faster wire would overrun its receiver. */
 static avr_cycle_count_t cycles_per_byte(void)
 {
     unsigned divisor = 1 + (avr->data[UBRR0L] | avr->data[UBRR0H] << 8);
-    return 10 * divisor * (avr->data[UCSR0A] & U2X0 ? 8 : 16); /* start bit, 8 data bits, stop bit */
+    return 11 * divisor * (avr->data[UCSR0A] & U2X0 ? 8 : 16);
 }
 
 static void carry_incoming(avr_irq_t *input)

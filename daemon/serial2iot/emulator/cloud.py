@@ -32,8 +32,6 @@ from serial2iot.emulator.shadow_document import Object, ShadowDocument
 from serial2iot.emulator.watch import Watch
 from serial2iot.errors import EmulatorError
 
-LISTENING_WITHIN_S = 5.0
-
 OnShadow = Callable[[ShadowKey, ShadowDocument | None], None]
 
 
@@ -131,10 +129,8 @@ class Emulator:
         self._own_link = Link(port, (), lambda arrival: None)
         links = [self._own_link, self._shadow_service.link, *(runner.link for runner in runners)]
         self._tasks += [asyncio.create_task(link.run(), name="emulator link") for link in links]
-        async with asyncio.timeout(LISTENING_WITHIN_S):
-            for link in links:
-                await link.up()
         self.broker.followers += links
+        await self.broker.followed()
 
     async def _end(self) -> None:
         await self.broker.thaw()  # so that every link can say goodbye
@@ -194,6 +190,8 @@ class Emulator:
         return Watch(self.broker, topic_filter)
 
     async def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
-        """Publish as an application in the cloud would, and wait for the PUBACK."""
+        """Publish as an application in the cloud would, when every rule listens, and wait for the PUBACK."""
+        for link in self.broker.followers:
+            await link.up()
         self._own_link.send(topic, payload, qos)
         await self._own_link.flushed()

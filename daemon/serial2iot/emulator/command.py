@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import time
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ Changes of shadows are shown here. Ctrl-C ends it.
 
 
 def default_directory() -> Path:
-    """Return $XDG_STATE_HOME/serial2iot-emulator, ~/.local/state/serial2iot-emulator by default."""
+    """Return where state of a user's programs belongs (XDG Base Directory Specification 0.8)."""
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local/state") / "serial2iot-emulator"
 
@@ -79,8 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--directory",
         type=Path,
         metavar="DIR",
-        default=default_directory(),
-        help="for certificates, a ready configuration and the broker's log (default: %(default)s)",
+        help="for certificates, a ready configuration and the broker's log "
+        "(default: serial2iot-emulator in $XDG_STATE_HOME, else in ~/.local/state)",
     )
     parser.add_argument(
         "--thing", metavar="NAME", default="RPI", help="the device's thing (default: %(default)s)"
@@ -108,7 +109,8 @@ async def run(args: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked_to_end.set)
-    async with Emulator(EmulatorOptions(args.directory, args.thing, args.port), _show) as cloud:
+    options = EmulatorOptions(args.directory or default_directory(), args.thing, args.port)
+    async with Emulator(options, _show) as cloud:
         configuration = cloud.credentials.root_ca.parent / "serial2iot.toml"
         news = _write_configuration(configuration, cloud, args.thing)
         print(_WELCOME.format(cloud=cloud, configuration=configuration, news=news), flush=True)
@@ -139,8 +141,16 @@ def _write_configuration(path: Path, cloud: Emulator, thing: str) -> str:
         with path.open("x") as file:
             file.write(_CONFIGURATION.format(**quoted))
     except FileExistsError:
-        return "as you left it"
+        return _difference(path, cloud.port)
     return "written now"
+
+
+def _difference(path: Path, port: int) -> str:
+    try:
+        named = tomllib.loads(path.read_text())["mqtt"]["port"]
+    except (KeyError, TypeError, ValueError):
+        return "as you left it"
+    return "as you left it" if named == port else f"as you left it: it names port {named}, not {port}"
 
 
 def _show(key: ShadowKey, document: ShadowDocument | None) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from serial2iot.emulator.debian import default_cache
 from serial2iot.emulator.device_link import place_link, remove_link
-from serial2iot.emulator.toolchain import build_board, build_sketch, default_cache
+from serial2iot.emulator.toolchain import build_board, build_sketch
 from serial2iot.errors import EmulatorError
 
 BOARD_LED = "B5"
@@ -56,10 +57,11 @@ class FirmwareBoard:
     def __init__(self, link: Path, sketch: Path | None = None, *, cache: Path | None = None) -> None:
         self.link = link
         self._sketch = sketch
-        self._cache = cache or default_cache()
+        self._cache = cache or default_cache() / "boards"
         self._process: asyncio.subprocess.Process | None = None
         self._device = ""
         self._asked = 0
+        self._last_words = ""
         self._one_at_a_time = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -126,17 +128,18 @@ class FirmwareBoard:
     async def close(self) -> None:
         """Unplug the board and end its program."""
         self._take_link_away()
-        if self._process is None:
+        process, self._process = self._process, None
+        if process is None:
             return
-        assert self._process.stdin
-        self._process.stdin.close()
+        assert process.stdin
+        process.stdin.close()
         try:
             async with asyncio.timeout(_END_S):
-                await self._process.wait()
+                await process.wait()
         except TimeoutError:  # stopped, most likely
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+                process.kill()
+            await process.wait()
 
     def _take_link_away(self) -> None:
         remove_link(self.link, self._device)
@@ -155,18 +158,18 @@ class FirmwareBoard:
         return rest
 
     async def _exchange(self, command: str) -> str:
-        if self._process is None or self._process.stdin is None or self._process.stdin.is_closing():
+        if self._process is None:
             raise EmulatorError("the simulated board is not running")
-        assert self._process.stdout
+        ask, answers, complaints = self._process.stdin, self._process.stdout, self._process.stderr
+        assert ask and answers and complaints
         self._asked += 1
         with contextlib.suppress(ConnectionError):  # it died: the empty answer below says so
-            self._process.stdin.write(f"{self._asked} {command}\n".encode())
-            await self._process.stdin.drain()
+            ask.write(f"{self._asked} {command}\n".encode())
+            await ask.drain()
         # An answer with a lower number belongs to a command whose caller was cancelled.
-        while line := (await self._process.stdout.readline()).decode().rstrip("\n"):
+        while line := (await answers.readline()).decode().rstrip("\n"):
             number, _, answer = line.partition(" ")
             if int(number) == self._asked:
                 return answer
-        assert self._process.stderr
-        words = (await self._process.stderr.read()).decode(errors="replace").strip()
-        raise EmulatorError(f"the simulated board died: {words or 'without a word'}")
+        self._last_words += (await complaints.read()).decode(errors="replace").strip()
+        raise EmulatorError(f"the simulated board died: {self._last_words or 'without a word'}")

@@ -104,14 +104,29 @@ class Broker:
         return ""
 
     async def start(self) -> None:
-        """Start it, on the ports it had if it ran before. Raises EmulatorError if it does not come up."""
+        """Start it, on the ports it had if it ran before. Nothing happens if it is up.
+
+        Raises EmulatorError if it does not come up.
+        """
+        if self.pid:
+            return
         if self.plain_port:
             await self._launch()
         else:
             await self._choose_ports_and_launch()
-        async with asyncio.timeout(START_WITHIN_S):
-            for follower in self.followers:
-                await follower.up()
+        await self.followed()
+
+    async def followed(self) -> None:
+        """Wait until every follower is up. Raises EmulatorError if that takes too long."""
+        try:
+            async with asyncio.timeout(START_WITHIN_S):
+                for follower in self.followers:
+                    await follower.up()
+        except TimeoutError:
+            raise EmulatorError(
+                f"the services did not reach mosquitto in {START_WITHIN_S} s: {self.log_tail()}",
+                hint=f"its log is {self.log_file}",
+            ) from None
 
     async def stop(self) -> None:
         """End it as an administrator would, and wait for that. Nothing happens if it is down."""
@@ -181,34 +196,34 @@ class Broker:
             # setpriv and not preexec_fn, which may deadlock in a process that has threads. A session of its
             # own keeps a Ctrl-C at our terminal from ending it before we do.
             command = ("setpriv", "--pdeathsig", "KILL", self._program.path, "-c", self._file("conf"))
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._program.environment(),
-                start_new_session=True,
-            )
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=self._program.environment(),
+                    start_new_session=True,
+                )
+            except FileNotFoundError as error:
+                raise EmulatorError("there is no setpriv", hint="install util-linux") from error
         try:
             async with asyncio.timeout(START_WITHIN_S):
                 await self._until_running(begin)
         except TimeoutError:
+            await self.kill()
             raise EmulatorError(
                 f"mosquitto did not come up in {START_WITHIN_S} s: {self.log_tail()}",
                 hint=f"its log is {self.log_file}",
             ) from None
-        finally:
-            if not self._said_running(begin):
-                await self.kill()
-
-    def _said_running(self, begin: int) -> bool:
-        return b" running" in self.log_file.read_bytes()[begin:]
+        except BaseException:
+            await self.kill()
+            raise
 
     async def _until_running(self, begin: int) -> None:
         """Wait until the log says so: a port that answers could be somebody else's."""
-        while not self._said_running(begin):
+        while " running" not in (said := self.log_file.read_bytes()[begin:].decode(errors="replace")):
             if self.pid is None:
-                said = self.log_file.read_bytes()[begin:].decode(errors="replace")
                 if "Address already in use" in said:
                     raise PortTakenError(
                         f"port {self.port} is in use",

@@ -36,7 +36,7 @@ REQUEST_FILTERS = tuple(
 
 # https://docs.aws.amazon.com/general/latest/gr/iot-core.html#device-shadow-limits
 MAX_STATE_BYTES = 8 * 1024  # desired and reported together; metadata does not count
-MAX_LEVELS = 8  # of a section, itself counted
+MAX_LEVELS = 8  # of a section, itself counted; the page of error messages still says 6
 MAX_TOKEN_BYTES = 64
 
 _REQUEST = re.compile(r"\$aws/things/([^/]+)/shadow/(?:name/([^/]+)/)?(update|get|delete)")

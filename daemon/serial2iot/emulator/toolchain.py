@@ -10,7 +10,6 @@ interrupted leaves nothing that looks finished, and two at once do not disturb e
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -67,11 +66,6 @@ def missing_tools() -> list[str]:
     return [
         package for package, sign in _PACKAGES.items() if not shutil.which(sign) and not Path(sign).exists()
     ]
-
-
-def default_cache() -> Path:
-    """Where built pieces are kept: below $XDG_CACHE_HOME, else ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "serial2iot" / "boards"
 
 
 def build_sketch(sketch: Path, cache: Path) -> Path:

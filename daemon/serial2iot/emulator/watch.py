@@ -27,8 +27,12 @@ class Watch:
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._link.run(), name=f"watch {self._filter}")
-        await self._link.up()
         self._broker.followers.append(self._link)
+        try:
+            await self._link.up()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

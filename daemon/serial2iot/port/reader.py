@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 import structlog
 
@@ -18,22 +17,11 @@ from serial2iot.errors import PortError
 from serial2iot.port.serial_port import SerialPort
 from serial2iot.reading import Reading, Stamp
 from serial2iot.wire.framing import BadFrame
+from serial2iot.wire.pipeline import Pipeline
 
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 1.0  # for a device that is missing: one stat a second
-
-
-class Line(Protocol):
-    """What turns bytes into encoded values: `wire.pipeline.Pipeline`."""
-
-    counts: WireCounts
-
-    def feed(self, chunk: bytes, now: float) -> tuple[list[bytes], list[BadFrame]]:
-        """Values objects, encoded, and what could not be read."""
-
-    def reset(self, *, partial: bool) -> None:
-        """Begin anew after the line was opened; `partial` where it may have been opened in mid-frame."""
 
 
 class Reader:
@@ -43,7 +31,7 @@ class Reader:
         self,
         name: str,
         port: SerialPort,
-        line: Line,
+        line: Pipeline,
         take: Callable[[Iterable[Reading]], None],
         *,
         run: int,
@@ -94,7 +82,7 @@ class Reader:
                     log.warning("port_absent", port=self.name, reason=said, hint=error.hint)
                 await asyncio.sleep(LOOK_EVERY_S)
             else:
-                self._line.reset(partial=True)
+                self._line.reset(partial=not self._port.fresh, now=self._now().mono_ms / 1000)
                 waited_s = round(time.monotonic() - began, 1)
                 log.info("port_open", port=self.name, device=self.device, waited_s=waited_s)
                 return
@@ -102,9 +90,11 @@ class Reader:
     async def _read_until_lost(self) -> None:
         while True:
             self._beat()
-            chunk = await self._port.read()
+            due = self._line.due  # only framing by idle gap needs to be told of a silence
+            chunk = await self._port.read(None if due is None else due - self._now().mono_ms / 1000)
             stamp = self._now()
-            bodies, bad = self._line.feed(chunk, stamp.mono_ms / 1000)
+            now = stamp.mono_ms / 1000
+            bodies, bad = self._line.feed(chunk, now) if chunk else self._line.flush(now)
             if bad:
                 self._note_bad(bad)
             if bodies:

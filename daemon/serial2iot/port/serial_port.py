@@ -12,7 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
+import sys
+import termios
 from pathlib import Path
 
 import serial
@@ -24,6 +27,8 @@ from serial2iot.port.options import PortOptions
 CHUNK = 65_536  # bytes; the kernel's tty buffer gives at most 4095 at a time, a socket more
 EMPTY_READS = 3  # a single empty read can follow a flush; this many in a row are a hang-up
 QUIET_S = 5.0  # a read on a silent line returns after this, so that its reader comes round
+
+PTY_MAJORS = range(136, 144)  # Unix98 pty slaves (Documentation/admin-guide/devices.txt)
 
 _PARITY = {
     "none": serial.PARITY_NONE,
@@ -41,6 +46,7 @@ class SerialPort:
         self._options = options
         self._serial: serial.SerialBase | None = None
         self._fd = -1
+        self.fresh = False  # nothing can have been said before it was opened: what comes first is whole
 
     @property
     def is_open(self) -> bool:
@@ -64,6 +70,7 @@ class SerialPort:
         device = self.find()
         if device is None:
             raise PortError("the device is not there", hint=f"plug it in; looked for {self._wanted()}")
+        self.fresh = _idle_pty(device)
         # A USB device may take its time, and a socket its connection.
         opened = await asyncio.to_thread(self._open, device)
         self._serial, self._fd = opened, opened.fileno()
@@ -78,13 +85,14 @@ class SerialPort:
                 self._serial.close()
             self._serial, self._fd = None, -1
 
-    async def read(self) -> bytes:
-        """What has arrived, as soon as there is something; empty after `QUIET_S` of silence.
+    async def read(self, within_s: float | None = None) -> bytes:
+        """What has arrived, as soon as there is something; empty if the line is silent for so long.
 
-        Raises PortError when the line is lost.
+        `within_s` is `QUIET_S` at most. Raises PortError when the line is lost.
         """
+        quiet_s = QUIET_S if within_s is None else min(max(within_s, 0.0), QUIET_S)
         for _ in range(EMPTY_READS):
-            if not await self._readable():
+            if not await self._readable(quiet_s):
                 return b""
             try:
                 chunk = os.read(self._fd, CHUNK)
@@ -96,11 +104,11 @@ class SerialPort:
                 return chunk
         raise PortError("the device hung up")
 
-    async def _readable(self) -> bool:
+    async def _readable(self, quiet_s: float) -> bool:
         loop = asyncio.get_running_loop()
         readable: asyncio.Future[bool] = loop.create_future()
         loop.add_reader(self._fd, _resolve, readable, True)
-        quiet = loop.call_later(QUIET_S, _resolve, readable, False)
+        quiet = loop.call_later(quiet_s, _resolve, readable, False)
         try:
             return await readable
         finally:
@@ -129,6 +137,25 @@ class SerialPort:
         if self._options.device is not None:
             return self._options.device
         return f"a USB device with {self._options.match}"
+
+
+def _idle_pty(device: str) -> bool:
+    """Whether a device is a pseudo terminal in which nothing waits to be read, which opening would discard.
+
+    A real line may be in the middle of anything when it is opened, and opening it to look would move its DTR.
+    """
+    try:
+        if os.major(os.stat(device).st_rdev) not in PTY_MAJORS:
+            return False
+        fd = os.open(device, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        waiting = bytearray(4)
+        fcntl.ioctl(fd, termios.FIONREAD, waiting)
+        return int.from_bytes(waiting, sys.byteorder) == 0
+    finally:
+        os.close(fd)
 
 
 def _resolve(future: asyncio.Future[bool], result: bool) -> None:

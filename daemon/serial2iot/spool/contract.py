@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from serial2iot.counters import LaneCounts
 from serial2iot.reading import Reading, Stamp
+from serial2iot.spool.run_number import RunNumber
 
 ROW_OVERHEAD = 64
 """Bytes a reading costs beside its body, in every bound: the row's numbers, its key and its checksum."""
@@ -46,6 +47,23 @@ class Ready(NamedTuple):
     since: Stamp | None  # of the oldest; None where there is no reading
 
 
+@dataclass(frozen=True, slots=True)
+class SpoolStatus:
+    """How the storage is, for people. Sizes in bytes."""
+
+    state: Literal["memory", "healthy", "disk_full", "read_only", "busy", "failing", "damaged"]
+    error: str = ""  # what the system said
+    hint: str = ""
+    for_s: float = 0.0  # how long it has been like this
+    run_from: Literal["file", "database", "clock"] = "clock"  # `clock`: it could be kept, or found, nowhere
+    memory: int = 0  # charge of what is in memory
+    held: int = 0  # charge of all that waits, in memory and on the disk
+    file: int = 0  # what is in use of the file, as of the last commit
+    commits: int = 0
+    slowest_commit_s: float = 0.0
+    set_aside: tuple[str, ...] = ()  # names of the damaged and newer files beside the database
+
+
 class Spool(Protocol):
     """The contract. Called from the event loop only; nothing here blocks, or raises for want of room.
 
@@ -54,8 +72,8 @@ class Spool(Protocol):
     as long as the daemon runs; when that was cancelled, `close`.
     """
 
-    async def open(self) -> None:
-        """Find what an earlier run left. Whatever state the storage is in, this returns."""
+    async def open(self) -> RunNumber:
+        """Find what an earlier run left, and number this run. It returns whatever state the disk is in."""
 
     async def run(self) -> None:
         """Keep the promises about the disk, until cancelled."""
@@ -80,6 +98,9 @@ class Spool(Protocol):
 
     def ready(self, lane: str) -> Ready:
         """What the lane could hand out now."""
+
+    def status(self) -> SpoolStatus:
+        """How the storage is."""
 
     def lanes(self) -> Mapping[str, LaneCounts]:
         """Every lane that was ever used or carried over, with its books."""

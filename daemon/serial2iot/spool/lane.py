@@ -17,7 +17,8 @@ Sizes are charges, `len(body) + ROW_OVERHEAD`, except in `Ready`. Nothing here k
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from serial2iot.counters import LaneCounts
 from serial2iot.reading import Reading
@@ -42,10 +43,25 @@ def size_of(readings: Iterable[Reading]) -> int:
     return sum([len(body) for _, _, _, body in readings])
 
 
+def runs_of(pairs: Iterable[Pair]) -> Iterator[tuple[int, list[Reading]]]:
+    """Split ascending pairs where their ids leave a hole: the first id of each run, and its readings."""
+    run: list[Reading] = []
+    first = 0
+    for id, reading in pairs:
+        if run and id != first + len(run):
+            yield first, run
+            run = []
+        if not run:
+            first = id
+        run.append(reading)
+    if run:
+        yield first, run
+
+
 class Lane:
     """The readings of one port that are in memory, and the port's books."""
 
-    def __init__(self, number: int, first: int = 1) -> None:
+    def __init__(self, number: int, first: int) -> None:
         self.number = number
         self.counts = LaneCounts()
         self.charge = 0  # of all that is in memory
@@ -82,11 +98,11 @@ class Lane:
             self._head_bytes -= size_of([reading for _, reading in lent])
             n -= len(lent)
         if n > 0 and self._tail and self.tail_open:
-            lent += self._lend_tail(n)
+            lent += self._take_tail(n)
         self._lent.update(lent)
         return lent
 
-    def _lend_tail(self, n: int) -> list[Pair]:
+    def _take_tail(self, n: int) -> list[Pair]:
         tail = self._tail
         if n < len(tail):
             taken = [tail.popleft() for _ in range(n)]
@@ -123,21 +139,32 @@ class Lane:
 
     def shed_oldest(self, excess: int, reason: str) -> int:
         """Drop what is not in flight, oldest first, until `excess` is free; the charge that became free."""
-        gone: list[Reading] = []
-        freed = 0
-        while freed < excess and (self._head or self._tail):
-            if self._head:
-                reading = self._head.popleft()[1]
-                self._head_bytes -= len(reading.body)
-            else:
-                reading = self._tail.popleft()
-                self._tail_bytes -= len(reading.body)
-                self._tail_id += 1
-            gone.append(reading)
+        freed = self._shed_head(excess, reason)
+        return freed + self._shed_tail(excess - freed, reason)
+
+    def _shed_head(self, excess: int, reason: str) -> int:
+        head, gone, freed = self._head, list[int](), 0
+        while head and freed < excess:
+            id, reading = head.popleft()
+            gone.append(id)
             freed += len(reading.body) + ROW_OVERHEAD
-        self._remove(len(gone), freed)
-        self._count_dropped(len(gone), reason)
+        self._head_bytes -= freed - len(gone) * ROW_OVERHEAD
+        self._shed(gone, freed, reason)
         return freed
+
+    def _shed_tail(self, excess: int, reason: str) -> int:
+        tail, freed, first = self._tail, 0, self._tail_id
+        while tail and freed < excess:
+            freed += len(tail.popleft().body) + ROW_OVERHEAD
+            self._tail_id += 1
+        gone = range(first, self._tail_id)
+        self._tail_bytes -= freed - len(gone) * ROW_OVERHEAD
+        self._shed(gone, freed, reason)
+        return freed
+
+    def _shed(self, ids: Sequence[int], freed: int, reason: str) -> None:
+        self._remove(len(ids), freed)
+        self._count_dropped(len(ids), reason)
 
     def shed_newest(self, excess: int, at_most: int, reason: str) -> int:
         """Drop up to `at_most` readings from the end until `excess` is free; the charge that became free."""
@@ -188,3 +215,6 @@ class Lane:
     def _count_dropped(self, count: int, reason: str) -> None:
         if count:
             self.counts.dropped[reason] += count
+
+
+AnyLane = TypeVar("AnyLane", bound=Lane)

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Generic
 
 from serial2iot.counters import LaneCounts
 from serial2iot.reading import Reading
 from serial2iot.spool.contract import Ready
-from serial2iot.spool.lane import NOTHING, Lane, lane_number
-
-AnyLane = TypeVar("AnyLane", bound=Lane)
+from serial2iot.spool.lane import NOTHING, AnyLane, lane_number
 
 
 class Lanes(ABC, Generic[AnyLane]):
@@ -26,6 +24,7 @@ class Lanes(ABC, Generic[AnyLane]):
         self._by_name: dict[str, AnyLane] = {}
         self._by_number: dict[int, AnyLane] = {}
         self._counts: dict[str, LaneCounts] = {}
+        self._first = 1  # where a new lane begins to count
         self._memory = 0  # the charge of all that is in memory
 
     def append(self, lane: str, *readings: Reading) -> None:
@@ -70,8 +69,8 @@ class Lanes(ABC, Generic[AnyLane]):
         return self._counts
 
     @abstractmethod
-    def _new_lane(self, name: str, number: int) -> AnyLane:
-        """A lane that was never seen."""
+    def _new_lane(self, name: str, number: int, first: int) -> AnyLane:
+        """A lane that was never seen. `first` is the number of its first reading."""
 
     @abstractmethod
     def _taken_in(self, lane: AnyLane, count: int) -> None:
@@ -81,9 +80,10 @@ class Lanes(ABC, Generic[AnyLane]):
     def _settled(self) -> None:
         """Something may have become free."""
 
-    def _add(self, name: str) -> AnyLane:
+    def _add(self, name: str, first: int | None = None) -> AnyLane:
         number = len(self._by_number) + 1
-        lane = self._by_name[name] = self._by_number[number] = self._new_lane(name, number)
+        lane = self._new_lane(name, number, self._first if first is None else first)
+        self._by_name[name] = self._by_number[number] = lane
         self._counts[name] = lane.counts
         return lane
 

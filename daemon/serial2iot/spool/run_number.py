@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 FILE_NAME = "run"
+_DIGITS = 15  # more is not a number that was counted, and no JSON reader could tell it from its neighbour
 
 
 class RunNumber(NamedTuple):
@@ -53,7 +54,7 @@ def _read(path: Path) -> tuple[int | None, bool]:
         return None, True
     except (OSError, ValueError):
         return None, False
-    return (int(text), True) if text.isdecimal() else (None, False)
+    return (int(text), True) if text.isdecimal() and len(text) <= _DIGITS else (None, False)
 
 
 def _write(path: Path, number: int) -> bool:

@@ -77,7 +77,7 @@ void takeCharacter(char c) {
     return;
   }
   if (c != '\n') {
-    if (c >= ' ' && commandLength < sizeof(command) - 1) {
+    if (c >= ' ' && c <= '~' && commandLength < sizeof(command) - 1) {
       command[commandLength++] = c;
     } else {
       commandIsBad = true;  // too long, or noise on the wire
