@@ -26,8 +26,12 @@ def test_json_lines_cost_little_more_than_the_codec() -> None:
 
     assert ours() == bare()
     for _ in range(5):  # a shared machine may disturb one round
-        bare_us, ours_us = (min(repeat(each, number=50, repeat=20)) / 50 / LINES * 1e6 for each in (bare, ours))
+        bare_us, ours_us = (
+            min(repeat(each, number=50, repeat=20)) / 50 / LINES * 1e6 for each in (bare, ours)
+        )
         if ours_us <= MOST_TIMES_BARE * bare_us:
             break
-    print(f"a reading: {ours_us:.2f} us, split + decode + encode alone {bare_us:.2f} us, x {ours_us / bare_us:.2f}")
+    print(
+        f"a reading: {ours_us:.2f} us, split + decode + encode alone {bare_us:.2f} us, x {ours_us / bare_us:.2f}"
+    )
     assert ours_us <= MOST_TIMES_BARE * bare_us
