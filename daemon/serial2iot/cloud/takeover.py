@@ -5,7 +5,8 @@ so in a DISCONNECT with reason code 0x8E at best, and often just hangs up. Rules
 
 1. A DISCONNECT with 0x8E is a takeover.
 2. So are `SUSPICIOUS` short links in a row that ended in a hang-up although nothing of ours could be to blame: the
-   birth was acknowledged, and so was something on every topic that had a message in flight.
+   birth was acknowledged, and so was something on every topic that had a message in flight. One that may be our
+   fault proves nothing either way.
 3. Then this client stays away, longer each time, and comes back to see whether the other one is gone.
 4. A link that lasts `STAYED_S` ends the suspicion.
 """
@@ -37,9 +38,9 @@ class Takeover:
             self._short_links, self._away = 0, delays(*STAY_AWAY_S)
         if loss.reason_code == TAKEN_OVER:
             self._short_links = SUSPICIOUS
-        elif loss.unexplained and blameless and loss.up_s < SHORT_S:
-            self._short_links += 1
-        else:
+        elif not loss.unexplained or loss.up_s >= SHORT_S:
             self._short_links = 0
+        elif blameless:
+            self._short_links += 1
         self.suspected = self._short_links >= SUSPICIOUS
         return next(self._away) if self.suspected else None
