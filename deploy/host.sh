@@ -60,7 +60,7 @@ left_to_edit() {
 # Start it or start it anew, and wait for READY; if it does not come, show why not.
 start_service() {
   local began
-  began=$(date '+%F %T')
+  began=$(date '+%F %T.%6N')
   systemctl reset-failed "$UNIT" 2>/dev/null || true
   if systemctl restart "$UNIT" 2>/dev/null; then return 0; fi
   say "serial2iot did not reach READY. Its journal:"

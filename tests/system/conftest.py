@@ -16,9 +16,7 @@ SUITES = ("bookworm", "trixie")  # Raspberry Pi OS 12 and 13
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=SUITES)
-async def pi(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Pi]:
+async def pi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pi]:
     """A fresh Debian with a board plugged in."""
     if reason := why_not():
         pytest.skip(reason)

@@ -115,7 +115,11 @@ class Machine:
                 *("systemd-nspawn", f"--directory={self._root}", "--boot", f"--machine={self.name}"),
                 *("--register=no", "--keep-unit", "--link-journal=no", "--console=passive"),
                 *("--volatile=overlay", "--resolv-conf=copy-host", "--kill-signal=SIGRTMIN+3"),
-                *("--capability=CAP_BPF,CAP_PERFMON", f"--bind-ro={BUNDLE}", f"--bind={pip_cache}:/var/cache/pip"),
+                *(
+                    "--capability=CAP_BPF,CAP_PERFMON",
+                    f"--bind-ro={BUNDLE}",
+                    f"--bind={pip_cache}:/var/cache/pip",
+                ),
                 *binds,
                 # Its own filter would forbid bpf(2), and DeviceAllow= would then not be enforced, silently.
                 env={**os.environ, "SYSTEMD_SECCOMP": "0"},

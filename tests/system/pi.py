@@ -52,7 +52,9 @@ class Checkouts:
         shutil.copytree(ROOT, copy, ignore=NOT_IN_A_CHECKOUT)
         if version is not None:
             for file in (copy / "pyproject.toml", copy / "daemon/serial2iot/__init__.py"):
-                file.write_text(file.read_text().replace(f'version = "{self.version}"', f'version = "{version}"'))
+                file.write_text(
+                    file.read_text().replace(f'version = "{self.version}"', f'version = "{version}"')
+                )
                 file.write_text(
                     file.read_text().replace(f'__version__ = "{self.version}"', f'__version__ = "{version}"')
                 )
@@ -75,6 +77,7 @@ class Pi:
 
     async def install(self) -> None:
         """Bring it into the state that most tests begin with: this version, configured, running."""
+        await self.run("rm", "-f", "/etc/serial2iot/config.toml")  # a test may have spoiled it
         await self.deploy_well("install")
         await self.configure()
         await self.deploy_well("install")
@@ -110,7 +113,9 @@ class Pi:
 
     async def show(self, *properties: str) -> dict[str, str]:
         """Properties of the service."""
-        said = await self.run("systemctl", "show", "serial2iot", *(f"--property={each}" for each in properties))
+        said = await self.run(
+            "systemctl", "show", "serial2iot", *(f"--property={each}" for each in properties)
+        )
         return dict(line.split("=", 1) for line in said.splitlines())
 
     async def pid(self) -> int:

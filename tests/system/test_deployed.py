@@ -213,6 +213,17 @@ async def test_purged_it_leaves_nothing(running: Pi) -> None:
 async def left_behind(pi: Pi) -> list[str]:
     """The paths with its name in them, without the journal and what is below one already named."""
     said = await pi.run(
-        *("find", "/etc", "/opt", "/usr/local", "/var/lib", "/run", "-name", "*serial2iot*", "-prune", "-print")
+        *(
+            "find",
+            "/etc",
+            "/opt",
+            "/usr/local",
+            "/var/lib",
+            "/run",
+            "-name",
+            "*serial2iot*",
+            "-prune",
+            "-print",
+        )
     )
     return sorted(said.split())
