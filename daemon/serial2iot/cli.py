@@ -90,10 +90,14 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _run(args: argparse.Namespace) -> int:
+    import structlog
+
     from serial2iot.host import logs
 
     settings = _settings(args)
     logs.configure(settings.log)
+    for warning in settings.warnings:
+        structlog.get_logger().warning("configuration", reason=warning)
 
     from serial2iot.service import run
 

@@ -115,7 +115,7 @@ class Service:
         not_before = self._settings.credentials.not_before.timestamp()
         if not self._clock.sane(not_before):
             log.warning("clock_not_set", hint="readings are kept; it connects once the Pi has the time")
-            while not self._clock.sane(not_before):
+            while not self._clock.sane(not_before):  # noqa: ASYNC110 - nobody tells when a clock is set
                 await asyncio.sleep(CLOCK_EVERY_S)
         self._session.start()
 
@@ -188,7 +188,7 @@ async def run(settings: Settings) -> int:
         await Service(settings).run()
     except* Exception as failures:
         for failure in failures.exceptions:
-            log.error("part_failed", error=str(failure), exc_info=failure)
+            log.critical("part_failed", error=str(failure), exc_info=failure)
         status = 1
     return status
 

@@ -1,6 +1,5 @@
 """The link breaks in the middle: nothing is missing, doubles have names, and the birth comes first every time."""
 
-import asyncio
 import re
 from pathlib import Path
 

@@ -91,7 +91,9 @@ class Session:
         self._crossing = Crossing(asyncio.get_running_loop())
         try:
             self._client = self._build()
-        except Exception as error:  # the CRT reads the files here, and raises RuntimeError for a key that is none
+        except (
+            Exception
+        ) as error:  # the CRT reads the files here, and raises RuntimeError for a key that is none
             raise CredentialError(
                 f"certificate and key cannot be used ({error}): {options.certificate}, {options.private_key}",
                 key="mqtt.private_key",

@@ -145,7 +145,7 @@ def _idle_pty(device: str) -> bool:
     A real line may be in the middle of anything when it is opened, and opening it to look would move its DTR.
     """
     try:
-        if os.major(os.stat(device).st_rdev) not in PTY_MAJORS:
+        if os.major(Path(device).stat().st_rdev) not in PTY_MAJORS:
             return False
         fd = os.open(device, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError:
