@@ -15,7 +15,10 @@ KILL_AND_BACK_S = 20
 
 
 async def test_on_a_fresh_system_it_installs_and_says_what_is_left_to_do(pi: Pi) -> None:
+    checkout = pi.checkouts.folder / "now"
+    before = sorted(checkout.rglob("*"))
     said = await pi.deploy_well("install")
+    assert sorted(checkout.rglob("*")) == before, "root left files in the checkout"
     assert "/etc/serial2iot/config.toml" in said
     assert "/etc/serial2iot/certs" in said
     state = await pi.show("UnitFileState", "ActiveState", "Result", "NRestarts")
@@ -149,6 +152,30 @@ async def test_an_upgrade_takes_over_and_keeps_the_version_before(running: Pi) -
     assert exe.split() == ["/opt/serial2iot/99.1", f"/opt/serial2iot/{running.checkouts.version}"]
     await running.cloud.until_reported(connected=True, within_s=20)
     assert any(entry["VERSION"] == "99.1" for entry in await running.journal("EVENT=started"))
+    # And back without network and checkout, as docs/operations.md has it.
+    back = 'cd /opt/serial2iot && ln -sfnT "$(readlink previous)" current && systemctl restart serial2iot'
+    await running.run("sh", "-c", back)
+    assert (await running.run("serial2iot", "--version")).split()[1] == running.checkouts.version
+
+
+async def test_what_was_stopped_is_not_started_by_an_upgrade(running: Pi) -> None:
+    await running.run("systemctl", "stop", "serial2iot")
+    assert "stays so" in await running.deploy_well("upgrade")
+    assert (await running.show("ActiveState"))["ActiveState"] == "inactive"
+
+
+async def test_other_devices_are_out_of_reach(running: Pi) -> None:
+    """A line that is allowed, and a device of another kind, both open to everybody: where the unit draws it."""
+    for name, major, minor in (("ttyS0", "4", "64"), ("fuse", "10", "229")):
+        await running.machine.status("mknod", f"/dev/{name}", "c", major, minor)  # it may be there
+        await running.run("chmod", "666", f"/dev/{name}")
+    await running.run("sh", "-c", "head -c0 </dev/fuse")
+    tries = "for each in ttyS0 fuse; do head -c0 </dev/$each && echo $each opened; done"
+    await running.drop_in(f"ExecStartPre=-/bin/sh -c '{tries}'")
+    await running.run("systemctl", "restart", "serial2iot")
+    said = [str(entry["MESSAGE"]) for entry in await running.journal()]
+    assert any("/dev/fuse: Operation not permitted" in line for line in said), said
+    assert not any("/dev/ttyS0: Operation not permitted" in line for line in said), said
 
 
 async def test_an_upgrade_that_fails_is_taken_back(running: Pi) -> None:
