@@ -68,7 +68,14 @@ def _having_locked(device: os.stat_result) -> Iterator[int]:
 
 
 def _name(pid: int) -> str:
+    """What people call the program: of one in Python its module or script, not the interpreter."""
     try:
-        return (PROC / str(pid) / "comm").read_text().strip()
+        name = (PROC / str(pid) / "comm").read_text().strip()
+        words = (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")[1:]
     except OSError:
         return "?"
+    if not name.startswith("python"):
+        return name
+    if "-m" in words[:-1]:
+        return words[words.index("-m") + 1]
+    return next((Path(word).name for word in words if word and not word.startswith("-")), name)

@@ -241,10 +241,13 @@ def _lost_reason(error: OSError) -> str:
 
 
 def _in_use(device: str) -> PortError:
-    by = ", ".join(map(str, holders(device)))
-    if by:
-        return PortError(f"{device} is in use by {by}", hint="stop that program; a line has one reader")
-    return PortError(f"{device} is in use by another program", hint="see who: sudo serial2iot ports")
+    seen = holders(device)
+    if not seen:
+        return PortError(f"{device} is in use by another program", hint="see who: sudo serial2iot ports")
+    hint = "stop that program: a line has one reader"
+    if any(holder.name == "serial2iot" for holder in seen):
+        hint = "stop the daemon for as long: sudo systemctl stop serial2iot"
+    return PortError(f"{device} is in use by {', '.join(map(str, seen))}", hint=hint)
 
 
 def _open_error(device: str, number: int) -> PortError:

@@ -37,9 +37,8 @@ class Silence:
         """When the next rung is."""
         if not self._after_s:
             return None
-        return self._rung_at + min(
-            self._after_s * 2 ** max(0, self.rung - 1), max(RUNG_AT_MOST_S, self._after_s)
-        )
+        wait_s = self._after_s * 2.0 ** min(max(0, self.rung - 1), 30)
+        return self._rung_at + min(wait_s, max(RUNG_AT_MOST_S, self._after_s))
 
     def lasted_s(self, now: float) -> float:
         """For how long nothing came."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
 import time
 import tty
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -72,3 +76,28 @@ def reader(
         silent_after_s=silent_after_s,
         look_every_s=0.02,
     )
+
+
+_HOLD = """
+import fcntl, os, pathlib, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
+if sys.argv[3] == "locked":
+    fcntl.flock(fd, fcntl.LOCK_EX)
+pathlib.Path("/proc/self/comm").write_text(sys.argv[2])
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def held(device: str, name: str, *, locked: bool = False) -> Iterator[int]:
+    """Another program of that name has the device open; its process id."""
+    arguments = [sys.executable, "-c", _HOLD, device, name, "locked" if locked else ""]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin and program.stdout
+        program.stdout.readline()
+        try:
+            yield program.pid
+        finally:
+            program.stdin.close()
+            program.wait(10)
