@@ -188,6 +188,7 @@ class Service:
             run=run,
             now=self._clock.stamp,
             beat=self._health.beat_of(f"port {name}"),
+            silent_after_s=each.port.silent_after_s,
         )
 
 
