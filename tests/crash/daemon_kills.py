@@ -30,6 +30,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +48,7 @@ LIFE_S = (0.3, 1.6)
 LAST_LIVES = 20  # enough to deliver what is left
 QUIET_S = 1.5
 WEATHER_S = 1.5  # on the average the broker is as it is for so long
-WEATHER = {"up": 6, "frozen": 2, "down": 2}  # weights
+WEATHER = {"up": 6, "frozen": 2, "down": 2}  # what it becomes then, with weights
 
 _COMMITTED = re.compile(r"committed \(took_s=([\d.]+)\)")
 
@@ -59,6 +60,7 @@ class Options:
     kills: int
     commit_after_s: float = 0.3
     seed: int = 1
+    weather: Mapping[str, int] = field(default_factory=lambda: dict(WEATHER))
 
 
 @dataclass
@@ -143,6 +145,7 @@ class Kills:
         async with self._scene.cloud.watch(TELEMETRY) as watch:
             published: set[int] = set()
             following = asyncio.create_task(self.figures.arrived.follow(watch, published))
+            await self._make(self._other_weather())
             changing = asyncio.create_task(self._change_weather())
             try:
                 for _ in range(self._options.kills):
@@ -255,9 +258,12 @@ class Kills:
     async def _change_weather(self) -> None:
         while True:
             await asyncio.sleep(self._random.expovariate(1 / WEATHER_S))
-            state = self._random.choices([*WEATHER], [*WEATHER.values()])[0]
             # What was begun is finished: half a start would leave the relay shut.
-            await asyncio.shield(asyncio.ensure_future(self._make(state)))
+            await asyncio.shield(asyncio.ensure_future(self._make(self._other_weather())))
+
+    def _other_weather(self) -> str:
+        weights = self._options.weather
+        return self._random.choices([*weights], [*weights.values()])[0]
 
     async def _make(self, state: str) -> None:
         """Bring the broker there. Whatever it acknowledges, the subscriber sees: also at its death and birth."""
