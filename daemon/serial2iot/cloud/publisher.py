@@ -74,6 +74,11 @@ class Publisher:
         """Messages without an answer."""
         return len(self._in_flight)
 
+    @property
+    def held_back(self) -> bool:
+        """Whether a message is built and waits for nothing but the quota."""
+        return self._held is not None
+
     def wake(self) -> None:
         """Something changed: look again. Cheap, and may be called at any time on the loop."""
         self._bell.set()

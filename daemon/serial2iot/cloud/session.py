@@ -87,6 +87,7 @@ class Session:
         )
         self._failures = 0
         self._changed_at = time.monotonic()
+        self.last_loss: tuple[float, LinkLoss] | None = None  # when (monotonic seconds) and why
         self._stopped = asyncio.Event()
         self._crossing = Crossing(asyncio.get_running_loop())
         try:
@@ -104,6 +105,11 @@ class Session:
     def up(self) -> bool:
         """Whether there is a connection."""
         return self._up
+
+    @property
+    def for_s(self) -> float:
+        """Seconds since the connection came up or went."""
+        return time.monotonic() - self._changed_at
 
     def start(self) -> None:
         """Begin to connect, and to reconnect whenever the link is lost. Returns at once."""
@@ -184,6 +190,7 @@ class Session:
         if self._stopped.is_set() or not was_up:
             return
         loss = self._diagnose(error, code, connected=True)
+        self.last_loss = (time.monotonic(), loss)
         if error != "AWS_ERROR_MQTT5_USER_REQUESTED_STOP":
             up_s = round(time.monotonic() - self._changed_at, 1)
             log.warning("connection_lost", reason=loss.reason, hint=loss.hint, error=loss.error, up_s=up_s)
@@ -194,6 +201,7 @@ class Session:
         if error == "AWS_ERROR_MQTT5_USER_REQUESTED_STOP":
             return
         loss = self._diagnose(error, code, connected=False)
+        self.last_loss = (time.monotonic(), loss)
         say = log.debug if self._failures else log.warning
         say("connect_failed", reason=loss.reason, hint=loss.hint, error=loss.error)
         self._failures += 1
