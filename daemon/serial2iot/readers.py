@@ -100,6 +100,7 @@ class Readers:
             run=self._run,
             now=self._now,
             beat=self._health.beat_of(_part(name)),
+            silent_after_s=each.port.silent_after_s,
         )
         task = self._parts.create_task(reader.read(), name=_part(name))
         self._lines[name] = Line(each, reader, task)

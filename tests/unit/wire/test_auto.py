@@ -203,7 +203,7 @@ def test_what_is_refused_after_all_nulls_nothing() -> None:
     [
         ('{"a":' * 9 + "1" + "}" * 9, "too_deep"),
         ('{"a":' + "[" * 8 + "1" + "]" * 8 + "}", "too_deep"),
-        ('{"a":' + "[" * 2000, "too_deep"),
+        ('{"a":' + "[" * 2000 + "]" * 2000 + "}", "too_deep"),
         ('{"a":"\\ud800"}', "not_json"),
         ('{"a":"\\ud800\\u0041"}', "not_json"),
         ('{"a":"tab\tinside"}', "not_json"),

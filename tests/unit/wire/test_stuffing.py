@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serial2iot.wire.framing import framer
-from serial2iot.wire.options import WireOptions
+from serial2iot.wire.options import ChecksumOptions, WireOptions
 from serial2iot.wire.stuffing import cobs, slip
 from tests.unit.wire.wiring import framed
 
@@ -68,3 +68,8 @@ def test_broken_stuffing_costs_one_frame() -> None:
     framing = framer(WireOptions(framing="slip"))
     sent = b"\xc0a\xdbb\xc0\xc0c\xdb\xc0ok\xdb\xdd\xc0"  # escapes nothing; ends in an escape; good
     assert framed(framing, sent) == [("bad_slip", 3), ("bad_slip", 2), b"ok\xdb"]
+
+
+def test_a_frame_whose_content_has_no_room_for_its_checksum_is_counted_as_it_came() -> None:
+    options = WireOptions(framing="cobs", checksum=ChecksumOptions("crc16-xmodem"))
+    assert framed(framer(options), b"\x01\0\x02a\0") == [("too_short", 1), ("too_short", 2)]
