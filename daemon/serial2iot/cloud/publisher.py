@@ -76,6 +76,11 @@ class Publisher:
         return len(self._in_flight)
 
     @property
+    def held_back(self) -> bool:
+        """Whether a message is built and waits for nothing but the quota."""
+        return self._held is not None
+
+    @property
     def blameless(self) -> bool:
         """Whether nothing that is in flight can be why the broker hangs up."""
         return all(message.lane in self._heard for message in self._in_flight.values())

@@ -59,6 +59,7 @@ class Session:
         )
         self._failures = 0
         self._changed_at = time.monotonic()
+        self.last_loss: tuple[float, LinkLoss] | None = None  # when (monotonic seconds) and why
         self._stopped = asyncio.Event()
         self._comeback: asyncio.TimerHandle | None = None
         self._crossing = Crossing(asyncio.get_running_loop())
@@ -76,6 +77,11 @@ class Session:
     def up(self) -> bool:
         """Whether there is a connection."""
         return self._up
+
+    @property
+    def for_s(self) -> float:
+        """Seconds since the connection came up or went."""
+        return time.monotonic() - self._changed_at
 
     def start(self) -> None:
         """Begin to connect, and to reconnect whenever the link is lost. Returns at once."""
@@ -166,6 +172,7 @@ class Session:
             return
         up_s = round(time.monotonic() - self._changed_at, 1)
         loss = self._diagnose(error, code, connected=True)._replace(up_s=up_s)
+        self.last_loss = (time.monotonic(), loss)
         if error != "AWS_ERROR_MQTT5_USER_REQUESTED_STOP":
             log.warning("connection_lost", reason=loss.reason, hint=loss.hint, error=loss.error, up_s=up_s)
         self._changed_at = time.monotonic()
@@ -175,6 +182,7 @@ class Session:
         if error == "AWS_ERROR_MQTT5_USER_REQUESTED_STOP":
             return
         loss = self._diagnose(error, code, connected=False)
+        self.last_loss = (time.monotonic(), loss)
         say = log.debug if self._failures else log.warning
         say("connect_failed", reason=loss.reason, hint=loss.hint, error=loss.error)
         self._failures += 1
