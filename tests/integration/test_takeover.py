@@ -1,6 +1,6 @@
 """Two programs with one client id: the daemon names it, stays away, and does not fight."""
 
-from tests.integration.test_session import connected
+from tests.integration.test_session import connecting, options_for
 from tests.scene import TELEMETRY, Scene
 
 
@@ -13,7 +13,7 @@ async def test_another_client_with_our_id_is_named_and_not_fought(scene: Scene) 
             await daemon.said("presence confirmed", times=round_ + 1)
             async with scene.cloud.watch(TELEMETRY) as watch:
                 await watch.next(20)  # a reading was acknowledged on this connection too
-            async with connected(scene.cloud):
+            async with connecting(options_for(scene.cloud), will="my/things/RPI/update"):
                 await daemon.said("connection lost", times=round_ + 1)
         line = await daemon.said("client id taken")
         assert "client_id=RPI" in line
