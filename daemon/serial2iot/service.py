@@ -24,6 +24,7 @@ from serial2iot.cloud.presence import DISCONNECTED, Presence
 from serial2iot.cloud.publisher import Publisher
 from serial2iot.cloud.quota import NoQuota, Quota
 from serial2iot.cloud.session import Session
+from serial2iot.cloud.takeover import Takeover
 from serial2iot.counters import sums
 from serial2iot.host.clock import Clock, boot_id
 from serial2iot.host.health import Health
@@ -74,6 +75,7 @@ class Service:
             now=self._clock.stamp,
             beat=self._health.beat_of("publisher"),
         )
+        self._takeover = Takeover()
         self._readers: list[Reader] = []
 
     async def run(self) -> None:
@@ -126,8 +128,16 @@ class Service:
         self._publisher.link_up()
 
     def _link_down(self, loss: LinkLoss) -> None:
+        blameless = self._presence.settled and self._publisher.blameless
         self._publisher.link_down(loss)
         self._presence.link_down()
+        away_s = self._takeover.lost(loss, blameless=blameless)
+        if away_s is not None:
+            hint = "two programs use one client id: stop the other one, or change mqtt.client_id"
+            log.warning(
+                "client_id_taken", client_id=self._settings.session.client_id, away_s=away_s, hint=hint
+            )
+            self._session.stay_away(away_s)
 
     def _wake(self) -> None:
         self._publisher.wake()
@@ -178,6 +188,7 @@ class Service:
             run=run,
             now=self._clock.stamp,
             beat=self._health.beat_of(f"port {name}"),
+            silent_after_s=each.port.silent_after_s,
         )
 
 
