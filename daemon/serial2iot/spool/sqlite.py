@@ -6,8 +6,8 @@ and were not acknowledged. What it can double: readings that were acknowledged s
 1. When the oldest unacknowledged reading that is not on the disk is `commit_after_s` old, all such readings
    are committed in one group. 0: at once, and `peek` hands them out only after that, while the disk works.
 2. Removing what was acknowledged after it reached the disk waits for the next commit, or `commit_after_s`.
-3. When a quarter of `memory_max_bytes` is in use, what can be is committed early. After a commit only what the
-   publisher needs next stays in memory; the rest is read back in pieces, ahead of it.
+3. When a quarter of `memory_max_bytes` is in use, what can be is committed early. After a commit only what
+   the publisher needs next stays in memory; the rest is read back in pieces, ahead of it.
 4. `max_bytes` bounds everything that waits, `memory_max_bytes` what is in memory: the second drops readings
    only where the disk is too slow or does not work.
 5. The loop never waits for the disk: one task (`run`) asks one thread (`Worker`), one thing at a time.
