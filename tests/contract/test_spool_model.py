@@ -280,7 +280,7 @@ class SqliteModel(SpoolModel):
 
     @property
     def reachable(self) -> bool:
-        return self.spool.status().state not in ("failing", "damaged")
+        return self.spool.status().state in ("healthy", "disk_full")
 
     @precondition(lambda self: self.turning is None)
     @rule(lane=st.sampled_from(LANES), then=st.integers(1, 40))

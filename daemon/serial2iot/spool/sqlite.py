@@ -259,8 +259,8 @@ class SqliteSpool(Lanes[DiskLane]):
         try:
             if failure.kind == "damaged" or self._condition.unreadable:
                 await self._keeper.replace(str(failure))
-            elif failure.kind == "failing":
-                await self._keeper.detach()
+            elif failure.kind != "disk_full":  # on a full disk what is there can still be read
+                await self._keeper.detach()  # lets whoever mends the file system unmount it
         except DiskError as again:
             self._condition.failed(again, self._clock())
             await self._keeper.detach()
