@@ -28,12 +28,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.disks import LoopDisk, why_no_disks
-
 from serial2iot.reading import Reading, Stamp
 from serial2iot.spool import database
 from serial2iot.spool.contract import SpoolOptions
 from serial2iot.spool.sqlite import SqliteSpool
+from tests.crash.disks import LoopDisk, why_no_disks
 
 LANE = "arduino"
 SIZES = (10, 30, 100, 3000)  # of bodies; the large ones fold the log into the file several times a second
