@@ -43,6 +43,7 @@ class TlsServer(asyncio.Protocol):
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._secure = False
         self._closing = False
+        self._paused = False
         self.address = ""  # of the peer
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -71,10 +72,12 @@ class TlsServer(asyncio.Protocol):
         """Stop to read, or go on."""
         if self._transport is None or self._closing:
             return
+        self._paused = paused
         if paused:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+            asyncio.get_running_loop().call_soon(self.data_received, b"")  # what came before the pause
 
     def close(self, *, silent: bool = False) -> None:
         """End what we send, with TLS's goodbye unless `silent`, and drop what still comes.
@@ -145,7 +148,7 @@ class TlsServer(asyncio.Protocol):
         self.secured()
 
     def _decrypt(self) -> None:
-        while not self._closing:
+        while not self._closing and not self._paused:
             data = self.tls.read(_READ)
             if not data:  # the peer said goodbye
                 if self._transport is not None:
