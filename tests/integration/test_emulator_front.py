@@ -85,6 +85,12 @@ async def test_what_is_no_connect_is_hung_up_on(device: RawDevice, garbage: byte
     assert await device.ending() is None
 
 
+async def test_who_says_nothing_is_hung_up_on(cloud: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serial2iot.emulator.tls.GREET_WITHIN_S", 0.1)
+    async with RawDevice(cloud) as device:
+        assert await device.ending() is None
+
+
 async def test_a_second_connect_is_a_protocol_error(device: RawDevice) -> None:
     await device.connect()
     device.send(mqtt5.ConnectPacket("RPI"))
