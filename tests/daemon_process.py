@@ -60,8 +60,8 @@ class DaemonProcess:
             **self._environment,
         }
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "serial2iot", "run", "--config", str(self.config)),
+            *("setpriv", "--pdeathsig", "KILL"),  # also when the test run itself is killed
+            *(sys.executable, "-m", "serial2iot", "run", "--config", str(self.config)),
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -93,11 +93,15 @@ class DaemonProcess:
         """Wait for an sd_notify message that begins so."""
         await self._until(lambda: any(line.startswith(message) for line in self.notified), message)
 
-    async def said(self, pattern: str) -> str:
-        """Wait for a log line that matches; the line."""
+    async def said(self, pattern: str, *, times: int = 1) -> str:
+        """Wait for a log line that matches, or for the second or third such one; the last of them."""
         expression = re.compile(pattern)
-        await self._until(lambda: any(expression.search(line) for line in self.log), pattern)
-        return next(line for line in self.log if expression.search(line))
+
+        def matching() -> list[str]:
+            return [line for line in self.log if expression.search(line)]
+
+        await self._until(lambda: len(matching()) >= times, f"{pattern} ({times} times)")
+        return matching()[times - 1]
 
     async def _until(self, condition: object, what: str) -> None:
         assert callable(condition)

@@ -15,20 +15,19 @@ from serial2iot.emulator.cloud import Emulator
 from serial2iot.emulator.pki import Credentials
 
 PATIENCE_S = 10.0
+GONE = b'{"state":{"reported":{"connected":false}}}'
 
 
 class Peer:
     """A session and what it told."""
 
-    will = ("will/RPI", b"gone")
-
-    def __init__(self, options: SessionOptions) -> None:
+    def __init__(self, options: SessionOptions, will: str) -> None:
         self.ups = 0
         self.losses: list[LinkLoss] = []
         self.up = asyncio.Event()
         self.down = asyncio.Event()
         self.on_up: Callable[[], None] = lambda: None
-        self.session = Session(options, self.will, on_up=self._up, on_down=self._down)
+        self.session = Session(options, (will, GONE), on_up=self._up, on_down=self._down)
 
     def _up(self) -> None:
         self.ups += 1
@@ -55,8 +54,9 @@ def options_for(cloud: Emulator, credentials: Credentials | None = None) -> Sess
 
 
 @asynccontextmanager
-async def connecting(options: SessionOptions, kind: type[Peer] = Peer) -> AsyncIterator[Peer]:
-    peer = kind(options)
+async def connecting(options: SessionOptions, will: str = "will/RPI") -> AsyncIterator[Peer]:
+    """A session that tries to connect; its will goes to the topic `will`."""
+    peer = Peer(options, will)
     peer.session.start()
     try:
         yield peer

@@ -11,7 +11,7 @@ from serial2iot.cloud.delivery import Delivery
 from serial2iot.emulator.cloud import Emulator
 from serial2iot.emulator.lifecycle import Reason
 from tests.scene import TELEMETRY, Arrivals, Scene
-from tests.session_peer import PATIENCE_S, Peer, connecting, options_for
+from tests.session_peer import PATIENCE_S, connecting, options_for
 
 PRESENCE = "my/things/RPI/update"
 STATEMENTS = (
@@ -22,19 +22,13 @@ STATEMENTS = (
 )
 
 
-class Device(Peer):
-    """A session whose will the project's policy allows."""
-
-    will = (PRESENCE, b'{"state":{"reported":{"connected":false}}}')
-
-
 @pytest.fixture
 def options(cloud: Emulator):
     return options_for(cloud)
 
 
 async def test_fates_of_a_publish(cloud: Emulator, options) -> None:
-    async with connecting(options, Device) as peer:
+    async with connecting(options, PRESENCE) as peer:
         await asyncio.wait_for(peer.up.wait(), PATIENCE_S)
         assert await peer.publish(TELEMETRY) is Delivery.UNHEARD
         async with cloud.watch(TELEMETRY):
@@ -52,7 +46,7 @@ async def test_fates_of_a_publish(cloud: Emulator, options) -> None:
 @pytest.mark.parametrize("code", [0x8B, 0x90, 0x95, 0x97, 0x99])
 async def test_a_disconnect_arrives_with_its_reason(cloud: Emulator, options, code: int) -> None:
     cloud.front.faults.disconnect(TELEMETRY, code)
-    async with connecting(options, Device) as peer:
+    async with connecting(options, PRESENCE) as peer:
         await asyncio.wait_for(peer.up.wait(), PATIENCE_S)
         peer.session.publish(TELEMETRY, b"{}", lambda fate: None)
         await asyncio.wait_for(peer.down.wait(), PATIENCE_S)
@@ -62,9 +56,9 @@ async def test_a_disconnect_arrives_with_its_reason(cloud: Emulator, options, co
 @pytest.mark.parametrize(("how", "code"), [("disconnect", 0x8E), ("hang-up", None)])
 async def test_a_takeover_is_told_or_not(cloud: Emulator, options, how: str, code: int | None) -> None:
     cloud.front.takeover = how
-    async with connecting(options, Device) as first:
+    async with connecting(options, PRESENCE) as first:
         await asyncio.wait_for(first.up.wait(), PATIENCE_S)
-        async with connecting(options, Device):
+        async with connecting(options, PRESENCE):
             await asyncio.wait_for(first.down.wait(), PATIENCE_S)
             assert first.losses[0].reason_code == code
 
@@ -72,7 +66,7 @@ async def test_a_takeover_is_told_or_not(cloud: Emulator, options, how: str, cod
 async def test_a_suback_that_never_comes(cloud: Emulator, options) -> None:
     cloud.front.policy = cloud.front.policy.without("ListenToTheOwnShadow")
     granted: list[int | None] = []
-    async with connecting(options, Device) as peer:
+    async with connecting(options, PRESENCE) as peer:
         await asyncio.wait_for(peer.up.wait(), PATIENCE_S)
         peer.session.subscribe(
             "$aws/things/RPI/shadow/get/accepted", lambda topic, payload: None, granted.append
@@ -82,7 +76,7 @@ async def test_a_suback_that_never_comes(cloud: Emulator, options) -> None:
 
 
 async def test_a_refused_connect_names_its_code(cloud: Emulator, options) -> None:
-    async with connecting(replace(options, client_id="OTHER"), Device), asyncio.timeout(PATIENCE_S):
+    async with connecting(replace(options, client_id="OTHER"), PRESENCE), asyncio.timeout(PATIENCE_S):
         while not cloud.front.refused:
             await asyncio.sleep(0.02)
     assert cloud.front.refused[0] == ("OTHER", 0x87)

@@ -25,7 +25,7 @@ async def test_ten_thousand_lines_arrive_in_order_and_the_books_balance(scene: S
         scene.board() as board,
         scene.daemon(scene.config()) as daemon,
     ):
-        await daemon.said("port_open|port open")
+        await daemon.said("port open")
         await scene.cloud.until_reported(connected=True)
         await board.send_numbered(LINES)
         arrivals = Arrivals(watch)
@@ -45,7 +45,7 @@ async def test_single_messages_look_as_they_should(scene: Scene) -> None:
         scene.board() as board,
         scene.daemon(scene.config(layout="single")) as daemon,
     ):
-        await daemon.said("port_open|port open")
+        await daemon.said("port open")
         await board.send(b'{"t":23.4,"h":55}\r\nt:23.5,h:56\n12.5\n1,2,3\n')
         messages = [json.loads(arrival.payload) for arrival in await watch.take(4, within_s=15)]
         assert [message["values"] for message in messages] == [
@@ -64,7 +64,7 @@ async def test_killed_the_shadow_says_false_and_the_next_run_is_another(scene: S
         runs = []
         for _ in range(2):
             async with scene.daemon(scene.config()) as daemon:
-                await daemon.said("port_open|port open")
+                await daemon.said("port open")
                 await scene.cloud.until_reported(connected=True, within_s=15)
                 await board.send_numbered(1)
                 runs.append(json.loads((await watch.next(within_s=10)).payload)["run"])

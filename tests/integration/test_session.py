@@ -161,3 +161,20 @@ async def test_another_client_with_our_id_is_noticed(cloud: Emulator) -> None:
     async with connected(cloud) as first, connected(cloud):
         await asyncio.wait_for(first.down.wait(), PATIENCE_S)
         assert "client" in first.losses[0].hint
+
+
+async def test_staying_away_sends_no_will_and_ends_by_itself(cloud: Emulator) -> None:
+    async with cloud.watch("will/#") as watch, connected(cloud) as peer:
+        began = asyncio.get_running_loop().time()
+        peer.session.stay_away(0.5)
+        await asyncio.wait_for(peer.down.wait(), PATIENCE_S)
+        await asyncio.wait_for(peer.up.wait(), PATIENCE_S)
+        assert asyncio.get_running_loop().time() - began >= 0.5
+        assert watch.seen == []
+
+
+async def test_a_session_that_stays_away_can_be_stopped(cloud: Emulator) -> None:
+    async with connected(cloud) as peer:
+        peer.session.stay_away(3600)
+        await asyncio.wait_for(peer.down.wait(), PATIENCE_S)
+        await asyncio.wait_for(peer.session.stop(PATIENCE_S), 1.0)

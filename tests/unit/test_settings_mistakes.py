@@ -206,6 +206,14 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(configuration: C
     assert error.hint == "", "the hints are told with their mistakes"
 
 
+def test_a_client_id_that_is_too_long_with_the_name_in_it(configuration: Configuration) -> None:
+    configuration.replace('name = "RPI"', f'name = "{"R" * 128}"')
+    line = configuration.replace("port = 8883", 'client_id = "pi-{thing}"')
+    (problem,) = configuration.refused().problems
+    assert (problem.where, problem.key) == (f"{configuration.path}:{line}", "mqtt.client_id")
+    assert str(problem) == "has 131 bytes with the thing's name; allowed: up to 128"
+
+
 def test_without_a_port_there_is_nothing_to_do(configuration: Configuration) -> None:
     text = configuration.path.read_text()
     configuration.path.write_text(text[: text.index("[[serial]]")])

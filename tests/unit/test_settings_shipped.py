@@ -22,6 +22,11 @@ def loaded(path: Path, credentials: pki.Credentials) -> Settings:
         "SERIAL2IOT_MQTT__PRIVATE_KEY": str(credentials.private_key),
         "SERIAL2IOT_MQTT__ROOT_CA": str(credentials.root_ca),
     }
+    if path != CONFIG / "serial2iot.toml":  # an example is what belongs behind [[serial]]
+        environ |= {
+            "SERIAL2IOT_THING__NAME": "RPI",
+            "SERIAL2IOT_MQTT__ENDPOINT": "abcdef-ats.iot.ap-northeast-2.amazonaws.com",
+        }
     return load(path, environ, NOW)
 
 

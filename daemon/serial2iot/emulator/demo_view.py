@@ -36,7 +36,7 @@ class View(Protocol):
         """It happened."""
 
     def message(self, topic: str, payload: bytes) -> None:
-        """A message arrived in the cloud."""
+        """A telemetry message, of one reading, arrived in the cloud."""
 
     def shadow(self, reported: Mapping[str, object], version: int) -> None:
         """The shadow changed."""
@@ -113,7 +113,10 @@ class LiveView:
     def message(self, topic: str, payload: bytes) -> None:
         """Show it among the last ones."""
         self._count += 1
-        self._messages.append(payload.decode(errors="replace"))
+        message = json.loads(payload)
+        self._messages.append(
+            f"run {message['run']}  seq {message['seq']:>3}  {json.dumps(message['values'])}"
+        )
         self._show()
 
     def shadow(self, reported: Mapping[str, object], version: int) -> None:

@@ -9,7 +9,14 @@ from serial2iot.cloud import credentials, topics
 from serial2iot.errors import ConfigError
 from serial2iot.settings.complaints import Problem
 from serial2iot.settings.result import PortSettings
-from serial2iot.settings.tables import BufferTable, MqttTable, PresenceTable, TelemetryTable, ThingTable
+from serial2iot.settings.tables import (
+    LONGEST_CLIENT_ID,
+    BufferTable,
+    MqttTable,
+    PresenceTable,
+    TelemetryTable,
+    ThingTable,
+)
 from serial2iot.settings.values import size_text
 
 Ports = tuple[PortSettings, ...]
@@ -52,6 +59,13 @@ def _key_fits(mqtt: MqttTable) -> Iterator[Problem]:
         yield Problem(("mqtt", "private_key"), error)
 
 
+def _client_id_fits(thing: ThingTable, mqtt: MqttTable) -> Iterator[Problem]:
+    size = len(topics.fill(mqtt.client_id, thing=thing.name).encode())
+    if size > LONGEST_CLIENT_ID:
+        what = f"has {size} bytes with the thing's name; allowed: up to {LONGEST_CLIENT_ID}"
+        yield Problem(("mqtt", "client_id"), ConfigError(what, hint='"{thing}" alone always fits.'))
+
+
 def _presence_topic(thing: ThingTable, presence: PresenceTable) -> Iterator[Problem]:
     try:
         topics.check(topics.fill(presence.topic, thing=thing.name), telemetry=False)
@@ -91,6 +105,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]], ...] = (
     (("serial",), _some_port),
     (("serial",), _ports_differ),
     (("mqtt",), _key_fits),
+    (("thing", "mqtt"), _client_id_fits),
     (("thing", "presence"), _presence_topic),
     (("thing", "telemetry", "serial"), _telemetry_topics),
     (("thing", "presence", "telemetry", "serial"), _topics_differ),

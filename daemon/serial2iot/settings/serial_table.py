@@ -36,7 +36,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _HEX = "0x{:04X}".format
 
 
-def _port_name(name: str) -> str:
+def port_name(name: str) -> str:
     """It is a level of a topic, a field of a message and a word in a log line."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{shown(name)} is no port name; allowed: 1 to 64 letters, digits, _ . : -")
@@ -57,7 +57,7 @@ def _bytes(value: Any) -> bytes:
 # What a kind of value does not say by itself. 50 baud is the slowest that Linux knows, 12 Mbaud the fastest that a
 # USB bridge does (FTDI's Hi-Speed chips); USB ids have 16 bits.
 _BOUNDED: dict[tuple[type, str], Any] = {
-    (PortOptions, "name"): Annotated[str, AfterValidator(sentenced(_port_name))],
+    (PortOptions, "name"): Annotated[str, AfterValidator(sentenced(port_name))],
     (PortOptions, "device"): Annotated[str, Field(min_length=1)] | None,
     (PortOptions, "baud"): Annotated[Whole, AfterValidator(Between(50, 12_000_000))],
     (DeviceMatch, "vid"): Annotated[Whole, AfterValidator(Between(0, 0xFFFF, _HEX))] | None,

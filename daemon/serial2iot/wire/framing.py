@@ -95,7 +95,10 @@ def _then(first: Opener, second: Opener | None) -> Opener:
 
     def both(raw: bytes) -> Outcome:
         content = first(raw)
-        return content if isinstance(content, BadFrame) else second(content)
+        if isinstance(content, BadFrame):
+            return content
+        proved = second(content)
+        return bad(proved.reason, raw) if isinstance(proved, BadFrame) else proved
 
     return both
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
@@ -37,8 +38,12 @@ _INSIDE = _json_type(MOST_LEVELS - 1)
 decode_object: Any = msgspec.json.Decoder(dict[str, _INSIDE]).decode  # type: ignore[valid-type]
 """The hot path: an object's bytes to Values. Raises ValueError; then it is `JsonDecoder.mend`'s turn."""
 
-_decode_any = msgspec.json.Decoder(_json_type(MOST_LEVELS)).decode
-_decode_deep = msgspec.json.Decoder().decode
+
+@cache
+def _decoder_of_anything() -> Any:
+    """Made when first needed: it takes some milliseconds, and most boards never need it."""
+    return msgspec.json.Decoder(_json_type(MOST_LEVELS)).decode
+
 
 _TOKEN = re.compile(
     # A string, its end possibly missing, so that a quote never makes the search start over (linear time).
@@ -60,7 +65,7 @@ class JsonDecoder:
         if not frame or frame.isspace():
             return None
         try:
-            value = _decode_any(frame)
+            value = _decoder_of_anything()(frame)
         except ValueError:
             value = self.mend(frame)
         return value if isinstance(value, (dict, BadFrame)) else {"value": value}
@@ -87,7 +92,7 @@ class JsonDecoder:
             return b"null"
 
         try:
-            value = _decode_any(_TOKEN.sub(mended, frame))
+            value = _decoder_of_anything()(_TOKEN.sub(mended, frame))
         except UnicodeDecodeError:
             return bad("not_utf8", frame)
         except ValueError:
@@ -99,7 +104,7 @@ class JsonDecoder:
 def _why(frame: bytes) -> str:
     """Why a frame that cannot be mended is refused."""
     try:
-        _decode_deep(frame)
+        msgspec.json.decode(frame)
     except RecursionError:
         return "too_deep"
     except ValueError:

@@ -43,7 +43,10 @@ LARGEST_FRAME_BYTES = 128 << 10
 
 @dataclass(frozen=True, slots=True)
 class LengthOptions:
-    """`length = { ... }`: where a frame says how long it is. `framing = "length"` only."""
+    """`length = { ... }`: where a frame says how long it is. `framing = "length"` only.
+
+    Without `start`, what follows a lost byte is found by trying every byte: keep `max_frame_bytes` near the truth.
+    """
 
     width_bytes: Literal[1, 2, 4] = 2  # of the number
     endian: Endian = "big"
@@ -88,9 +91,7 @@ class WireOptions:
     max_frame_bytes: int = 4096  # 1 to 131072; a longer frame is thrown away as `too_long`
     line_end: Literal["lf", "crlf", "cr"] = "lf"  # lines; `lf` also takes a CR before it away
     delimiter: bytes = b""  # delimited (needed)
-    start: bytes = (
-        b""  # markers (needed); fixed, length: the bytes every frame begins with (for resynchronising)
-    )
+    start: bytes = b""  # markers (needed); fixed, length: the bytes every frame begins with
     end: bytes = b""  # markers (needed); fixed: the bytes every frame ends with, checksum.tail_bytes included
     tail_bytes: int = 0  # markers: bytes that still follow `end`, 0 to 255 (DSMR: a CRC and a line end, 6)
     frame_bytes: int | None = None  # fixed (needed): of the whole frame, `start` and `end` included

@@ -9,7 +9,6 @@ their own: a busy port makes a hundred thousand of them a second.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -71,16 +70,28 @@ class Pipeline:
         """Give the frame that a silence has ended."""
         return self._carry([] if self._gap is None else self._gap.flush(now), now)
 
-    def reset(self, *, partial: bool, now: float | None = None) -> None:
+    def reset(self, *, partial: bool, now: float) -> None:
         """Begin anew after the port was opened: what is unfinished is counted, what was learned is forgotten.
 
         `partial`: the device was talking already, so the first bytes may be the end of a frame. `now` is when the
         port was opened: bytes that come some time after that begin a frame all the same (see Framer).
         """
         self._decoder.reset()
-        unfinished = self._framer.reset(partial=partial, now=math.inf if now is None else now)
+        unfinished = self._framer.reset(partial=partial, now=now)
         if unfinished is not None:
             self.counts.bad_frames[unfinished.reason] += 1
+
+    def held(self) -> bytes | None:
+        """What a pipeline of a later run needs to go on in mid-frame (`resume`); None: it has to begin anew."""
+        return self._framer.held()
+
+    def resume(self, held: bytes, now: float) -> Carried:
+        """Go on, in a fresh pipeline, where another stopped; nothing of the device was missed since.
+
+        The bytes were counted when they came. Frames come out of them only where the framing changed meanwhile.
+        """
+        self._framer.reset(partial=False, now=now)
+        return self._carry(self._framer.feed(held, now), now) if held else Carried([], [])
 
     @property
     def unfinished(self) -> BadFrame | None:
