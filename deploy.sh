@@ -11,7 +11,14 @@ usage: ./deploy.sh COMMAND
   demo [--firmware]   the whole system on this machine, without hardware or AWS;
                       --firmware: the Arduino is real firmware on a simulated chip
   test [--long] ...   format, lint, types, layers and tests; further words go to pytest
-                      --long: also the checks that take minutes
+                      --long: also the checks that take minutes; as root also those that boot a whole
+                      Debian and install serial2iot in it (tests/system)
+
+  On the Raspberry Pi, with sudo (see docs/operations.md):
+
+  install             this checkout into service: user, unit, device rules, configuration
+  upgrade             the same where it is installed already; goes back by itself if the new one fails
+  uninstall [--purge] take it away; --purge: configuration, credentials and waiting readings too
 
 EOF
 }
@@ -19,6 +26,7 @@ EOF
 VENV=.venv
 BROKER_PACKAGES=(mosquitto)
 FIRMWARE_PACKAGES=(gcc libc6-dev gcc-avr avr-libc arduino-core-avr libsimavr-dev)
+SYSTEM_PACKAGES=(mmdebstrap systemd-container arch-test qemu-user-static)
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -80,6 +88,7 @@ run_tests() {
   fi
   install_venv test
   install_packages "${BROKER_PACKAGES[@]}" "${FIRMWARE_PACKAGES[@]}"
+  if [ "${#which[@]}" = 0 ]; then install_packages "${SYSTEM_PACKAGES[@]}"; fi
   local bin=$VENV/bin
   "$bin/ruff" format --check .
   "$bin/ruff" check .
@@ -88,9 +97,15 @@ run_tests() {
   "$bin/pytest" "${which[@]}" "$@"
 }
 
+# shellcheck source=deploy/pi.sh
+. deploy/pi.sh
+
 case "${1:-}" in
   demo) shift && demo "$@" ;;
   test) shift && run_tests "$@" ;;
+  install) pi_install ;;
+  upgrade) pi_upgrade ;;
+  uninstall) shift && pi_uninstall "$@" ;;
   -h | --help | help) usage ;;
   *) usage >&2 && exit 64 ;;
 esac

@@ -6,6 +6,7 @@
     |-- PortError               a serial device cannot be opened or was lost
     |-- SpoolError              the spool's storage failed
     |-- CloudError              AWS IoT Core refused something, or cannot be reached
+    |-- DaemonError             the running daemon cannot be asked; the command exits 2
     `-- EmulatorError           the cloud on this machine could not be set up
 
 Bad bytes on the wire are not errors but values: `wire.framing.BadFrame`.
@@ -57,6 +58,10 @@ class SpoolError(Serial2IotError):
 
 class CloudError(Serial2IotError):
     """AWS IoT Core cannot be reached, or refused what was asked."""
+
+
+class DaemonError(Serial2IotError):
+    """The running daemon cannot be asked: it does not run, or does not answer."""
 
 
 class EmulatorError(Serial2IotError):

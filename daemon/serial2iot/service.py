@@ -1,7 +1,8 @@
 """The daemon: builds every part, starts them in one order, stops them in the exact reverse.
 
-    start   clock, spool, session, publisher, readers, READY
-    stop    STOPPING, readers, publisher (drains), presence (goodbye, its PUBACK), session (DISCONNECT), spool
+    start   clock, spool, session, publisher, readers, the socket, READY
+    stop    STOPPING, the socket, readers, publisher (drains), presence (goodbye, its PUBACK),
+            session (DISCONNECT), spool
 
 Offline, an absent port and a full spool are states of the parts, and none of them ends one. A part that
 ends all the same takes the process with it, non-zero; systemd starts it again, and the broker sends the will.
@@ -11,29 +12,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import structlog
 
 from serial2iot import __version__
+from serial2iot.answers import Answers
 from serial2iot.cloud.diagnosis import LinkLoss
 from serial2iot.cloud.lane import Lanes
 from serial2iot.cloud.presence import DISCONNECTED, Presence
 from serial2iot.cloud.publisher import Publisher
 from serial2iot.cloud.quota import NoQuota, Quota
 from serial2iot.cloud.session import Session
+from serial2iot.cloud.takeover import Takeover
 from serial2iot.counters import sums
+from serial2iot.host import door
 from serial2iot.host.clock import Clock, boot_id
 from serial2iot.host.health import Health
 from serial2iot.host.notify import Notify
-from serial2iot.host.status import status_line
-from serial2iot.port.reader import Reader
-from serial2iot.port.serial_port import SerialPort
-from serial2iot.settings import PortSettings, Settings
+from serial2iot.lookout import Lookout
+from serial2iot.readers import Readers
+from serial2iot.report import Parts
+from serial2iot.settings import Settings
 from serial2iot.spool.sqlite import SqliteSpool
-from serial2iot.wire.pipeline import Pipeline
 
 log = structlog.get_logger()
 
@@ -42,7 +47,7 @@ DRAIN_S = 5.0
 GOODBYE_S = 3.0
 DISCONNECT_S = 2.0
 SPOOL_S = 10.0
-STATUS_EVERY_S = 5.0
+MARGIN_S = 5.0
 CLOCK_EVERY_S = 1.0
 
 
@@ -66,49 +71,68 @@ class Service:
             on_received=lambda size: quota.charge(size, time.monotonic()),
         )
         self._presence = Presence(settings.presence, self._session)
+        self._lanes = Lanes(settings.telemetry, self._clock.wall_time)
         self._publisher = Publisher(
             self._spool,
-            Lanes(settings.telemetry, self._clock.wall_time),
+            self._lanes,
             self._session.publish,
             quota,
             now=self._clock.stamp,
             beat=self._health.beat_of("publisher"),
         )
-        self._readers: list[Reader] = []
+        self._takeover = Takeover()
+        self._readers = Readers(self._spool.append, self._clock.stamp, self._health)
 
     async def run(self) -> None:
         """Run until a signal. Raises what ended a part that must not end."""
         self._listen_to_signals()
         await self._clock.look()
         run = await self._spool.open()
-        self._readers = [self._reader(each, run.number) for each in self._settings.ports]
         log.info("run_begins", run=run.number, kept_in=run.source, carried_over=self._waiting)
+        all_parts = Parts(
+            settings=self._settings,
+            clock=self._clock,
+            spool=self._spool,
+            session=self._session,
+            presence=self._presence,
+            lanes=self._lanes,
+            publisher=self._publisher,
+            readers=self._readers,
+            run=run,
+        )
         try:
-            async with asyncio.TaskGroup() as parts:
-                await self._run_parts(parts)
+            async with asyncio.TaskGroup() as tasks:
+                await self._run_parts(tasks, all_parts)
         finally:
             await self._spool.close(SPOOL_S)
         log.info("stopped", **sums(self._spool.lanes().values()))
 
-    async def _run_parts(self, parts: asyncio.TaskGroup) -> None:
-        keeper = parts.create_task(self._spool.run(), name="spool")
-        timing = parts.create_task(self._clock.watch(self._health.beat_of("clock")), name="clock")
-        connecting = parts.create_task(self._connect(), name="connect")
-        publishing = parts.create_task(self._publisher.run(), name="publisher")
-        reading = [parts.create_task(reader.read(), name=f"port {reader.name}") for reader in self._readers]
-        telling = parts.create_task(self._tell_systemd(), name="status")
-        self._notify.ready()
-        log.info("started", version=__version__, ports=len(reading))
+    async def _run_parts(self, tasks: asyncio.TaskGroup, parts: Parts) -> None:
+        keeper = tasks.create_task(self._spool.run(), name="spool")
+        timing = tasks.create_task(self._clock.watch(self._health.beat_of("clock")), name="clock")
+        connecting = tasks.create_task(self._connect(), name="connect")
+        publishing = tasks.create_task(self._publisher.run(), name="publisher")
+        self._readers.begin(tasks, parts.run.number, self._settings.ports)
+        lookout = Lookout(parts, self._health, self._notify)
+        looking = tasks.create_task(lookout.watch(), name="lookout")
+        answers = Answers(parts, self._notify)
+        async with door.Door(self._socket, answers.table()):
+            self._listen_to_hangup(tasks, answers)
+            self._notify.ready()
+            log.info("started", version=__version__, ports=len(self._settings.ports))
+            await self._stop.wait()
+            self._notify.stopping()
+            log.info("stopping", waiting=self._waiting)
 
-        await self._stop.wait()
-        self._notify.stopping()
-        log.info("stopping", waiting=self._waiting)
-        await _end([*reading, connecting])
+        self._notify.extend_timeout(DRAIN_S + GOODBYE_S + DISCONNECT_S + SPOOL_S + MARGIN_S)
+        await self._readers.end()
+        await _end([connecting])
         self._publisher.drain(0.0 if self._hurry.is_set() else DRAIN_S)
         await publishing
         await self._presence.leave(GOODBYE_S)
         await self._session.stop(DISCONNECT_S)
-        await _end([telling, timing, keeper])
+        self._notify.extend_timeout(SPOOL_S + MARGIN_S)
+        await _end([looking, timing, keeper])
 
     async def _connect(self) -> None:
         """Start the session as soon as the clock allows TLS: a certificate is not valid in 1970."""
@@ -126,40 +150,38 @@ class Service:
         self._publisher.link_up()
 
     def _link_down(self, loss: LinkLoss) -> None:
+        blameless = self._presence.settled and self._publisher.blameless
         self._publisher.link_down(loss)
         self._presence.link_down()
+        away_s = self._takeover.lost(loss, blameless=blameless)
+        if away_s is not None:
+            hint = "two programs use one client id: stop the other one, or change mqtt.client_id"
+            log.warning(
+                "client_id_taken", client_id=self._settings.session.client_id, away_s=away_s, hint=hint
+            )
+            self._session.stay_away(away_s)
 
     def _wake(self) -> None:
         self._publisher.wake()
-
-    # What people see. --------------------------------------------------------------------------------------
 
     @property
     def _waiting(self) -> int:
         return sum(lane.waiting for lane in self._spool.lanes().values())
 
-    async def _tell_systemd(self) -> None:
-        """Keep STATUS fresh, and feed the watchdog for as long as every part comes round."""
-        watchdog_s = self._notify.watchdog_s
-        every_s = min(STATUS_EVERY_S, watchdog_s / 3) if watchdog_s else STATUS_EVERY_S
-        received, at = 0, time.monotonic()
-        while True:
-            hanging = self._health.hanging()
-            if hanging:
-                log.error("part_hangs", parts=hanging, hint="the watchdog will restart the daemon")
-            else:
-                self._notify.alive()
-            before, received = received, sum(lane.received for lane in self._spool.lanes().values())
-            then, at = at, time.monotonic()
-            rate = (received - before) / (at - then) if at > then else 0.0
-            ports = {reader.name: reader.device for reader in self._readers}
-            self._notify.status(status_line(self._session.up, rate, self._waiting, ports))
-            await asyncio.sleep(every_s)
+    @property
+    def _socket(self) -> Path:
+        return door.place(self._settings.spool.path, os.environ.get("RUNTIME_DIRECTORY"))
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+
+    def _listen_to_hangup(self, tasks: asyncio.TaskGroup, answers: Answers) -> None:
+        def reload() -> None:
+            tasks.create_task(answers.reload_unasked(), name="reload")
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
     def _on_signal(self) -> None:
         """The first signal begins a clean stop, the second cuts its drain short."""
@@ -167,18 +189,6 @@ class Service:
             self._hurry.set()
             self._publisher.drain(0.0)
         self._stop.set()
-
-    def _reader(self, each: PortSettings, run: int) -> Reader:
-        name = each.port.name
-        return Reader(
-            name,
-            SerialPort(each.port),
-            Pipeline(each.wire),
-            lambda readings: self._spool.append(name, *readings),
-            run=run,
-            now=self._clock.stamp,
-            beat=self._health.beat_of(f"port {name}"),
-        )
 
 
 async def run(settings: Settings) -> int:

@@ -3,76 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import structlog
 
 from serial2iot.cloud.delivery import Delivery
-from serial2iot.cloud.diagnosis import LinkLoss
 from serial2iot.cloud.options import SessionOptions
 from serial2iot.cloud.session import Session
 from serial2iot.emulator.cloud import Emulator, EmulatorOptions
-from serial2iot.emulator.pki import Credentials, expired_device, rsa_device, stranger_device
+from serial2iot.emulator.pki import expired_device, rsa_device, stranger_device
+from serial2iot.emulator.policy import EVERYTHING
 from serial2iot.emulator.ports import free_port
 from serial2iot.errors import CredentialError
-
-PATIENCE_S = 10.0
-
-
-class Peer:
-    """A session and what it told."""
-
-    def __init__(self, options: SessionOptions) -> None:
-        self.ups = 0
-        self.losses: list[LinkLoss] = []
-        self.up = asyncio.Event()
-        self.down = asyncio.Event()
-        self.on_up: Callable[[], None] = lambda: None
-        self.session = Session(options, ("will/RPI", b"gone"), on_up=self._up, on_down=self._down)
-
-    def _up(self) -> None:
-        self.ups += 1
-        self.down.clear()
-        self.up.set()
-        self.on_up()
-
-    def _down(self, loss: LinkLoss) -> None:
-        self.losses.append(loss)
-        self.up.clear()
-        self.down.set()
-
-    async def publish(self, topic: str, payload: bytes = b"{}") -> Delivery:
-        answer: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
-        self.session.publish(topic, payload, answer.set_result)
-        return await asyncio.wait_for(answer, PATIENCE_S)
+from tests.session_peer import PATIENCE_S, connected, connecting, options_for
 
 
-def options_for(cloud: Emulator, credentials: Credentials | None = None) -> SessionOptions:
-    mine = credentials or cloud.credentials
-    return SessionOptions(
-        cloud.endpoint, "RPI", mine.certificate, mine.private_key, cloud.root_ca, port=cloud.port
-    )
-
-
-@asynccontextmanager
-async def connecting(options: SessionOptions) -> AsyncIterator[Peer]:
-    peer = Peer(options)
-    peer.session.start()
-    try:
-        yield peer
-    finally:
-        await peer.session.stop(PATIENCE_S)
-
-
-@asynccontextmanager
-async def connected(cloud: Emulator, **changes: object) -> AsyncIterator[Peer]:
-    async with connecting(replace(options_for(cloud), **changes)) as peer:
-        await asyncio.wait_for(peer.up.wait(), PATIENCE_S)
-        yield peer
+@pytest_asyncio.fixture
+async def cloud(cloud_directory: Path) -> AsyncIterator[Emulator]:
+    """A cloud whose policy allows the topics of these tests, which are about something else."""
+    async with Emulator(EmulatorOptions(cloud_directory, policy=EVERYTHING)) as emulator:
+        yield emulator
 
 
 async def complaint(options: SessionOptions, within_s: float = PATIENCE_S) -> dict[str, object]:
@@ -134,7 +89,10 @@ async def test_an_rsa_key_connects_too(cloud: Emulator) -> None:
 
 async def test_a_puback_says_what_became_of_a_message(cloud_directory) -> None:
     acl = "user RPI\ntopic readwrite heard\ntopic write unheard\n"
-    async with Emulator(EmulatorOptions(cloud_directory, acl=acl)) as cloud, connected(cloud) as peer:
+    async with (
+        Emulator(EmulatorOptions(cloud_directory, front=False, acl=acl)) as cloud,
+        connected(cloud) as peer,
+    ):
         assert await peer.publish("unheard") is Delivery.UNHEARD
         async with cloud.watch("heard"):
             assert await peer.publish("heard") is Delivery.ACKNOWLEDGED
@@ -161,12 +119,12 @@ async def test_what_was_in_flight_when_the_broker_died_is_never_resent_by_the_cr
         peer.on_up = lambda: peer.session.publish("birth", b"{}", answers.append)
         await cloud.broker.start()  # the session is back after a second at the earliest
         async with cloud.watch("#") as watch:
-            assert (await watch.next(PATIENCE_S)).topic == "birth"
+            await watch.until(lambda arrival: arrival.topic == "birth", PATIENCE_S)
             async with asyncio.timeout(PATIENCE_S):
                 while len(answers) < 6:
                     await asyncio.sleep(0.01)
         assert sorted(answers, key=str) == [Delivery.ACKNOWLEDGED, *[Delivery.CUT] * 5]
-        assert [arrival.topic for arrival in watch.seen] == ["birth"]
+        assert [arrival.topic for arrival in watch.seen if arrival.topic != "will/RPI"] == ["birth"]
 
 
 async def test_subscriptions_are_made_again_after_each_connection(cloud: Emulator) -> None:
@@ -203,3 +161,20 @@ async def test_another_client_with_our_id_is_noticed(cloud: Emulator) -> None:
     async with connected(cloud) as first, connected(cloud):
         await asyncio.wait_for(first.down.wait(), PATIENCE_S)
         assert "client" in first.losses[0].hint
+
+
+async def test_staying_away_sends_no_will_and_ends_by_itself(cloud: Emulator) -> None:
+    async with cloud.watch("will/#") as watch, connected(cloud) as peer:
+        began = asyncio.get_running_loop().time()
+        peer.session.stay_away(0.5)
+        await asyncio.wait_for(peer.down.wait(), PATIENCE_S)
+        await asyncio.wait_for(peer.up.wait(), PATIENCE_S)
+        assert asyncio.get_running_loop().time() - began >= 0.5
+        assert watch.seen == []
+
+
+async def test_a_session_that_stays_away_can_be_stopped(cloud: Emulator) -> None:
+    async with connected(cloud) as peer:
+        peer.session.stay_away(3600)
+        await asyncio.wait_for(peer.down.wait(), PATIENCE_S)
+        await asyncio.wait_for(peer.session.stop(PATIENCE_S), 1.0)

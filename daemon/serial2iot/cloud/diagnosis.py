@@ -25,6 +25,7 @@ class LinkLoss(NamedTuple):
     hint: str
     error: str  # awscrt's name of it, or the reason code
     reason_code: int | None = None  # of the server's DISCONNECT or CONNACK, where there was one
+    up_s: float = 0.0  # how long the link had been up
 
     @property
     def unexplained(self) -> bool:

@@ -32,6 +32,13 @@ class Lane:
         self._suspicion = Suspicion()
         self._unheard = False
 
+    def change(self, options: TelemetryOptions, wall_time: WallTime) -> None:
+        """Other messages from here on. What is held against the topic stays unless it is another one."""
+        topic = options.topic.replace("{port}", self.name)
+        self._batch = Batch(options, self.name, topic, wall_time)
+        if topic != self.topic:
+            self.topic, self._suspicion, self._unheard = topic, Suspicion(), False
+
     @property
     def alone(self) -> bool:
         """Whether its next reading has to travel alone."""
@@ -57,6 +64,8 @@ class Lane:
 
     def answered(self, message: Message, delivery: Delivery, now: float, *, alone: bool) -> SetAside:
         """Learn from an answer; what is found guilty by it."""
+        if message.topic != self.topic:
+            return {}  # sent before the topic was changed: it says nothing of this one
         before = self.standing
         aside: SetAside = {}
         if delivery.good:
@@ -72,6 +81,9 @@ class Lane:
 
     def cut(self, messages: list[Message], loss: LinkLoss, now: float, *, alone: bool) -> SetAside:
         """Learn from a link that went while these messages were in flight; what is found guilty by it."""
+        messages = [message for message in messages if message.topic == self.topic]
+        if not messages:
+            return {}
         before = self.standing
         aside: SetAside = {}
         ids = messages[0].ids
@@ -119,6 +131,12 @@ class Lanes:
         if name not in self._lanes:
             self._lanes[name] = Lane(self._options, name, self._wall_time)
         return self._lanes[name]
+
+    def change(self, options: TelemetryOptions) -> None:
+        """Other topics, another layout or other limits of a batch, for all lanes from here on."""
+        self._options = options
+        for lane in self._lanes.values():
+            lane.change(options, self._wall_time)
 
     def in_turn(self, spool: Spool) -> Iterator[Lane]:
         """Every lane once: those that travel alone first, and each time another one ahead of the rest."""

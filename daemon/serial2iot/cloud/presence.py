@@ -70,6 +70,11 @@ class Presence:
         """Where presence stands."""
         return self._machine.state
 
+    @property
+    def settled(self) -> bool:
+        """Whether birth and subscriptions were answered, so that they cannot be why the broker hangs up."""
+        return self.state is not State.ANNOUNCING and self._subscribed_at is None
+
     def link_up(self) -> None:
         """A connection is there: say so before anything else is said on it."""
         self._connection += 1

@@ -64,6 +64,7 @@ class Publisher:
         self._in_flight: dict[int, Message] = {}
         self._alone = False  # the message in flight travels alone, to find out who is to blame
         self._handle = 0
+        self._heard: set[str] = set()  # lanes of which something was acknowledged on this connection
         self._held: tuple[Message, bool] | None = None  # built, alone or not, and waiting for the quota
         self._slow_down = delays(*SLOW_DOWN_S)
         self._quiet_until = 0.0
@@ -74,6 +75,16 @@ class Publisher:
         """Messages without an answer."""
         return len(self._in_flight)
 
+    @property
+    def held_back(self) -> bool:
+        """Whether a message is built and waits for nothing but the quota."""
+        return self._held is not None
+
+    @property
+    def blameless(self) -> bool:
+        """Whether nothing that is in flight can be why the broker hangs up."""
+        return all(message.lane in self._heard for message in self._in_flight.values())
+
     def wake(self) -> None:
         """Something changed: look again. Cheap, and may be called at any time on the loop."""
         self._bell.set()
@@ -81,6 +92,7 @@ class Publisher:
     def link_up(self) -> None:
         """A connection is there and the birth is on its way: from now on it may be published."""
         self._link = True
+        self._heard.clear()
         self.wake()
 
     def link_down(self, loss: LinkLoss) -> None:
@@ -228,6 +240,7 @@ class Publisher:
         del self._in_flight[handle]
         alone, self._alone = self._alone, False
         if delivery.good:
+            self._heard.add(message.lane)
             self._spool.ack(message.ids)
             self._slow_down = delays(*SLOW_DOWN_S)
         lane = self._lanes.of(message.lane)

@@ -1,14 +1,9 @@
-"""One MQTT 5 session with AWS IoT Core: the only module that knows awscrt.
+"""One MQTT 5 session with AWS IoT Core, on the loop.
 
-Rules, each measured (see docs/decisions/0001-session.md):
+How the client is made is in `crt`. Rules, each measured (see docs/decisions/0001-session.md):
 
 - Clean start and FAIL_ALL_ON_DISCONNECT: only this pair lets the birth be the first PUBLISH of a connection.
   The CRT resends nothing; the spool does.
-- The CRT's own flow control stays off: it throttles to half of what AWS allows in bytes. `quota` does it.
-- No jitter mode: FULL and DECORRELATED fall below the floor (0.5 s and 0 s at a minimum of 1 s), and AWS
-  takes one CONNECT a second per client id. The floor itself is drawn once from 1 to 3 s.
-- `min_connected_time_to_reset_reconnect_delay_ms` is left alone: awscrt 0.36 writes it over the minimum delay.
-  Its default, 30 s, is what we want: the back-off starts over only after a link that lasted.
 - Always `stop(DisconnectPacket())`: without a packet the socket just closes, and the will is sent.
 - A PUBACK's reason code is read: the future resolves without an exception also for a refusal.
 
@@ -20,41 +15,19 @@ the latest when the next connection is there.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any
 
 import structlog
-from awscrt import io, mqtt5
-from awscrt.exceptions import AwsCrtError
-from awsiot import mqtt5_client_builder
+from awscrt import mqtt5
 
+from serial2iot.cloud import crt
 from serial2iot.cloud.crossing import Crossing
-from serial2iot.cloud.delivery import Delivery, of_puback
+from serial2iot.cloud.delivery import Delivery
 from serial2iot.cloud.diagnosis import LinkLoss, diagnose
 from serial2iot.cloud.options import SessionOptions
-from serial2iot.errors import CredentialError
 
 log = structlog.get_logger()
-
-RECONNECT_FLOOR_MS = (1000, 3000)  # drawn once per session, so that a fleet does not return as one
-RECONNECT_CAP_MS = 60_000
-ACK_TIMEOUT_S = 10
-PING_TIMEOUT_MS = 10_000  # must be below the keep-alive, which is at least 30 s
-CONNACK_TIMEOUT_MS = 20_000
-SOCKET_TIMEOUT_MS = 10_000
-
-# How the CRT says that a PUBLISH had no PUBACK. What is not listed is its own trouble: FAILED.
-_NO_PUBACK = {
-    "AWS_ERROR_MQTT5_OPERATION_FAILED_DUE_TO_OFFLINE_QUEUE_POLICY": Delivery.CUT,
-    "AWS_ERROR_MQTT5_USER_REQUESTED_STOP": Delivery.CUT,
-    "AWS_ERROR_MQTT5_CLIENT_TERMINATED": Delivery.CUT,
-    "AWS_ERROR_MQTT_TIMEOUT": Delivery.TIMED_OUT,
-    "AWS_ERROR_MQTT5_PACKET_VALIDATION": Delivery.INVALID,  # larger than the server's maximum packet size
-    "AWS_ERROR_MQTT5_PUBLISH_OPTIONS_VALIDATION": Delivery.INVALID,
-}
 
 OnDelivery = Callable[[Delivery], None]
 OnMessage = Callable[[str, bytes], None]
@@ -76,7 +49,6 @@ class Session:
         on_received: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._options = options
-        self._will = will
         self._on_up = on_up
         self._on_down = on_down
         self._on_received = on_received
@@ -87,30 +59,45 @@ class Session:
         )
         self._failures = 0
         self._changed_at = time.monotonic()
+        self.last_loss: tuple[float, LinkLoss] | None = None  # when (monotonic seconds) and why
         self._stopped = asyncio.Event()
+        self._comeback: asyncio.TimerHandle | None = None
         self._crossing = Crossing(asyncio.get_running_loop())
-        try:
-            self._client = self._build()
-        except (
-            Exception
-        ) as error:  # the CRT reads the files here, and raises RuntimeError for a key that is none
-            raise CredentialError(
-                f"certificate and key cannot be used ({error}): {options.certificate}, {options.private_key}",
-                key="mqtt.private_key",
-                hint="both must be PEM files, and the key the one that the certificate was made for",
-            ) from error
+        self._client = crt.build_client(
+            options,
+            will,
+            on_publish_received=self._crt_received,
+            on_lifecycle_stopped=self._crt_stopped,
+            on_lifecycle_connection_success=self._crt_connected,
+            on_lifecycle_connection_failure=self._crt_connect_failed,
+            on_lifecycle_disconnection=self._crt_disconnected,
+        )
 
     @property
     def up(self) -> bool:
         """Whether there is a connection."""
         return self._up
 
+    @property
+    def for_s(self) -> float:
+        """Seconds since the connection came up or went."""
+        return time.monotonic() - self._changed_at
+
     def start(self) -> None:
         """Begin to connect, and to reconnect whenever the link is lost. Returns at once."""
         self._client.start()
 
+    def stay_away(self, seconds: float) -> None:
+        """Connect no more for so long. What is still connected is disconnected, without a will."""
+        self._client.stop(mqtt5.DisconnectPacket())
+        self._comeback = asyncio.get_running_loop().call_later(seconds, self._come_back)
+
     async def stop(self, budget_s: float) -> None:
         """DISCONNECT and end. The will is not sent. Returns after `budget_s` in any case."""
+        if self._comeback is not None:
+            self._comeback.cancel()
+            return  # it stays away, and so there is nothing to stop
+        self._stopped.clear()
         self._client.stop(mqtt5.DisconnectPacket())
         try:
             await asyncio.wait_for(self._stopped.wait(), budget_s)
@@ -124,7 +111,7 @@ class Session:
             return
         packet = mqtt5.PublishPacket(topic=topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE)
         future = self._client.publish(packet)
-        future.add_done_callback(lambda ended: self._crossing.post(done, _delivery(ended)))
+        future.add_done_callback(lambda ended: self._crossing.post(done, crt.delivery_of(ended)))
 
     def subscribe(
         self, topic: str, on_message: OnMessage, on_result: Callable[[int | None], None] = lambda code: None
@@ -152,11 +139,11 @@ class Session:
     def _crt_disconnected(self, data: mqtt5.LifecycleDisconnectData) -> None:
         self._linked = False
         code = data.disconnect_packet.reason_code if data.disconnect_packet else None
-        self._crossing.post(self._lost, _name(data.exception), code)
+        self._crossing.post(self._lost, crt.name_of(data.exception), code)
 
     def _crt_connect_failed(self, data: mqtt5.LifecycleConnectFailureData) -> None:
         code = data.connack_packet.reason_code if data.connack_packet else None
-        self._crossing.post(self._failed, _name(data.exception), code)
+        self._crossing.post(self._failed, crt.name_of(data.exception), code)
 
     def _crt_stopped(self, data: mqtt5.LifecycleStoppedData) -> None:
         self._crossing.post(self._stopped.set)
@@ -181,11 +168,12 @@ class Session:
 
     def _lost(self, error: str, code: int | None) -> None:
         was_up, self._up = self._up, False
-        if self._stopped.is_set() or not was_up:
+        if not was_up:
             return
-        loss = self._diagnose(error, code, connected=True)
+        up_s = round(time.monotonic() - self._changed_at, 1)
+        loss = self._diagnose(error, code, connected=True)._replace(up_s=up_s)
+        self.last_loss = (time.monotonic(), loss)
         if error != "AWS_ERROR_MQTT5_USER_REQUESTED_STOP":
-            up_s = round(time.monotonic() - self._changed_at, 1)
             log.warning("connection_lost", reason=loss.reason, hint=loss.hint, error=loss.error, up_s=up_s)
         self._changed_at = time.monotonic()
         self._on_down(loss)
@@ -194,6 +182,7 @@ class Session:
         if error == "AWS_ERROR_MQTT5_USER_REQUESTED_STOP":
             return
         loss = self._diagnose(error, code, connected=False)
+        self.last_loss = (time.monotonic(), loss)
         say = log.debug if self._failures else log.warning
         say("connect_failed", reason=loss.reason, hint=loss.hint, error=loss.error)
         self._failures += 1
@@ -206,7 +195,9 @@ class Session:
     def _send_subscribe(self, topic: str) -> None:
         subscription = mqtt5.Subscription(topic_filter=topic, qos=mqtt5.QoS.AT_LEAST_ONCE)
         future = self._client.subscribe(mqtt5.SubscribePacket(subscriptions=[subscription]))
-        future.add_done_callback(lambda ended: self._crossing.post(self._subscribed, topic, _suback(ended)))
+        future.add_done_callback(
+            lambda ended: self._crossing.post(self._subscribed, topic, crt.suback_of(ended))
+        )
 
     def _subscribed(self, topic: str, code: int | None) -> None:
         if code is not None and code >= 0x80:
@@ -214,6 +205,10 @@ class Session:
             log.warning("subscription_refused", topic=topic, reason_code=f"0x{code:02X}", hint=hint)
         if topic in self._subscriptions:
             self._subscriptions[topic][1](code)
+
+    def _come_back(self) -> None:
+        self._comeback = None
+        self._client.start()
 
     def _diagnose(self, error: str, code: int | None, *, connected: bool) -> LinkLoss:
         options = self._options
@@ -225,63 +220,3 @@ class Session:
             port=options.port,
             client_id=options.client_id,
         )
-
-    def _build(self) -> mqtt5.Client:
-        options = self._options
-        topic, payload = self._will
-        behaviour = mqtt5.ClientSessionBehaviorType
-        return mqtt5_client_builder.mtls_from_path(
-            cert_filepath=str(options.certificate),
-            pri_key_filepath=str(options.private_key),
-            ca_filepath=str(options.root_ca),
-            endpoint=options.endpoint,
-            port=options.port,  # on 443 the builder adds ALPN x-amzn-mqtt-ca
-            client_bootstrap=_bootstrap(),
-            socket_options=_socket_options(),
-            client_id=options.client_id,
-            keep_alive_interval_sec=options.keep_alive_s,
-            session_expiry_interval_sec=options.session_expiry_s or None,
-            session_behavior=behaviour.REJOIN_POST_SUCCESS if options.session_expiry_s else behaviour.CLEAN,
-            offline_queue_behavior=mqtt5.ClientOperationQueueBehaviorType.FAIL_ALL_ON_DISCONNECT,
-            extended_validation_and_flow_control_options=mqtt5.ExtendedValidationAndFlowControlOptions.NONE,
-            retry_jitter_mode=mqtt5.ExponentialBackoffJitterMode.NONE,
-            min_reconnect_delay_ms=random.randint(*RECONNECT_FLOOR_MS),
-            max_reconnect_delay_ms=RECONNECT_CAP_MS,
-            ping_timeout_ms=PING_TIMEOUT_MS,
-            connack_timeout_ms=CONNACK_TIMEOUT_MS,
-            ack_timeout_sec=ACK_TIMEOUT_S,
-            enable_metrics_collection=False,  # else the builder writes SDK metrics into the user name
-            will=mqtt5.PublishPacket(topic=topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE),
-            on_publish_received=self._crt_received,
-            on_lifecycle_stopped=self._crt_stopped,
-            on_lifecycle_connection_success=self._crt_connected,
-            on_lifecycle_connection_failure=self._crt_connect_failed,
-            on_lifecycle_disconnection=self._crt_disconnected,
-        )
-
-
-def _bootstrap() -> io.ClientBootstrap:
-    # One thread serves one connection; the CRT's default is a thread per core, each with its own memory.
-    group = io.EventLoopGroup(1)
-    return io.ClientBootstrap(group, io.DefaultHostResolver(group))
-
-
-def _socket_options() -> io.SocketOptions:
-    options = io.SocketOptions()
-    options.connect_timeout_ms = SOCKET_TIMEOUT_MS
-    return options
-
-
-def _name(exception: Any) -> str:
-    return exception.name if isinstance(exception, AwsCrtError) else type(exception).__name__
-
-
-def _delivery(ended: Future[mqtt5.PublishCompletionData]) -> Delivery:
-    error = ended.exception()
-    if error is None:
-        return of_puback(ended.result().puback.reason_code)
-    return _NO_PUBACK.get(_name(error), Delivery.FAILED)
-
-
-def _suback(ended: Future[mqtt5.SubackPacket]) -> int | None:
-    return None if ended.exception() else int(ended.result().reason_codes[0])

@@ -29,6 +29,10 @@ class Health:
         beat()
         return beat
 
+    def leave(self, part: str) -> None:
+        """A part has ended, as it was asked to: nobody waits for it any more."""
+        self._last.pop(part, None)
+
     def hanging(self) -> list[str]:
         """The parts that have not come round lately."""
         now = self._monotonic()

@@ -30,6 +30,7 @@ from typing import Any, Literal, TextIO, TypeAlias
 
 import structlog
 
+from serial2iot.host.recent import recent
 from serial2iot.host.sentence import Said
 from serial2iot.host.writers import JOURNAL_SOCKET, JournalWriter, PlainWriter, TerminalWriter, Writer
 
@@ -58,7 +59,7 @@ def configure(
     writer = _writer(stream or sys.stderr, journal_socket)
     level = _NUMBERS[options.level.upper()]
     structlog.configure(
-        processors=[structlog.processors.format_exc_info, _to_said],
+        processors=[recent, structlog.processors.format_exc_info, _to_said],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: writer,
         # A cached logger would keep its level for ever, and a reload could not change it. It costs 1 us a call.

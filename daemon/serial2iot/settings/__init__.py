@@ -10,8 +10,9 @@ Rules:
 4. Nothing of pydantic leaves this folder: the rooms get frozen dataclasses.
 """
 
+from serial2iot.settings.changes import Changes, changes
 from serial2iot.settings.describe import describe
 from serial2iot.settings.loading import load
 from serial2iot.settings.result import PortSettings, Settings
 
-__all__ = ["PortSettings", "Settings", "describe", "load"]
+__all__ = ["Changes", "PortSettings", "Settings", "changes", "describe", "load"]

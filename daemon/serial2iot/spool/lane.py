@@ -131,6 +131,10 @@ class Lane:
         self.counts.acknowledged += count
         return freed
 
+    def lent(self, ids: Iterable[int]) -> list[Reading]:
+        """The readings of these that are in flight."""
+        return [self._lent[id] for id in ids if id in self._lent]
+
     def discard(self, ids: Iterable[int], reason: str) -> int:
         """Forget what was lent, for a reason. The charge that became free."""
         count, freed = self._settle(ids)

@@ -7,7 +7,7 @@ in, and when something was settled. Nothing is awaited here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic
 
 from serial2iot.counters import LaneCounts
@@ -56,6 +56,7 @@ class Lanes(ABC, Generic[AnyLane]):
     def drop(self, ids: Iterable[int], reason: str) -> None:
         """Set aside for good; see the contract."""
         for lane, mine in self._owners(ids):
+            self._set_aside(lane, lane.lent(mine), reason)
             self._memory -= lane.discard(mine, reason)
         self._settled()
 
@@ -67,6 +68,9 @@ class Lanes(ABC, Generic[AnyLane]):
     def lanes(self) -> Mapping[str, LaneCounts]:
         """The books, alive: they go on changing."""
         return self._counts
+
+    def _set_aside(self, lane: AnyLane, readings: Sequence[Reading], reason: str) -> None:
+        """Where a person can look at what was dropped for a reason; nowhere, unless a subclass has a place."""
 
     @abstractmethod
     def _new_lane(self, name: str, number: int, first: int) -> AnyLane:

@@ -6,8 +6,8 @@ and were not acknowledged. What it can double: readings that were acknowledged s
 1. When the oldest unacknowledged reading that is not on the disk is `commit_after_s` old, all such readings
    are committed in one group. 0: at once, and `peek` hands them out only after that, while the disk works.
 2. Removing what was acknowledged after it reached the disk waits for the next commit, or `commit_after_s`.
-3. When a quarter of `memory_max_bytes` is in use, what can be is committed early. After a commit only what the
-   publisher needs next stays in memory; the rest is read back in pieces, ahead of it.
+3. When a quarter of `memory_max_bytes` is in use, what can be is committed early. After a commit only what
+   the publisher needs next stays in memory; the rest is read back in pieces, ahead of it.
 4. `max_bytes` bounds everything that waits, `memory_max_bytes` what is in memory: the second drops readings
    only where the disk is too slow or does not work.
 5. The loop never waits for the disk: one task (`run`) asks one thread (`Worker`), one thing at a time.
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -27,6 +27,7 @@ from serial2iot.reading import Reading
 from serial2iot.spool.bound import Bound
 from serial2iot.spool.condition import Condition
 from serial2iot.spool.contract import SpoolOptions, SpoolStatus
+from serial2iot.spool.dead_letters import DeadLetters
 from serial2iot.spool.disk_error import DiskError
 from serial2iot.spool.disk_lane import DiskLane
 from serial2iot.spool.keeper import Keeper
@@ -61,6 +62,7 @@ class SqliteSpool(Lanes[DiskLane]):
         self._clock = clock
         self._condition = Condition(clock())
         self._keeper = Keeper(options.path, self._by_name, self._add, wall)
+        self._dead_letters = DeadLetters(options.path.parent, wall)
         self._run = RunNumber(0, "clock")
         self._bell = asyncio.Event()
         self._turn: asyncio.Task[None] | None = None
@@ -120,6 +122,7 @@ class SqliteSpool(Lanes[DiskLane]):
             hint = self._condition.failure.hint if self._condition.failure else "the disk was too slow"
             log.error("readings_lost", readings=lost, hint=hint)
         self._keeper.stop()
+        self._dead_letters.stop()
 
     def status(self) -> SpoolStatus:
         """How the storage is; see the contract."""
@@ -149,6 +152,9 @@ class SqliteSpool(Lanes[DiskLane]):
         if home.wants(self._room):
             self._bell.set()
         return lent
+
+    def _set_aside(self, lane: DiskLane, readings: Sequence[Reading], reason: str) -> None:
+        self._dead_letters.keep(lane.place.name, readings, reason)
 
     def _new_lane(self, name: str, number: int, first: int) -> DiskLane:
         lane = DiskLane(name, number, first, met=self._met)
@@ -259,8 +265,8 @@ class SqliteSpool(Lanes[DiskLane]):
         try:
             if failure.kind == "damaged" or self._condition.unreadable:
                 await self._keeper.replace(str(failure))
-            elif failure.kind == "failing":
-                await self._keeper.detach()
+            elif failure.kind != "disk_full":  # on a full disk what is there can still be read
+                await self._keeper.detach()  # lets whoever mends the file system unmount it
         except DiskError as again:
             self._condition.failed(again, self._clock())
             await self._keeper.detach()

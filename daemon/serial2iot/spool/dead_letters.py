@@ -1,0 +1,73 @@
+"""What was set aside for good, kept where a person can look: one JSON line a reading, beside the database.
+
+    {"at":1763856000123,"port":"arduino","reason":"poison","run":7,"seq":1042,"time":1763855999000,"values":{...}}
+
+It is written after the fact and is nobody's way back into the cloud: the books have counted the reading as
+dropped. Two files of `MOST_BYTES` at most, the older one named `.1`; a disk that takes nothing is said once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from serial2iot.reading import Reading
+from serial2iot.spool.worker import Worker
+
+log = structlog.get_logger()
+
+FILE_NAME = "dead-letters.jsonl"
+MOST_BYTES = 1 << 20
+
+
+class DeadLetters:
+    """Writes to `folder`, in a thread of its own that begins with the first letter. `wall` is epoch seconds."""
+
+    def __init__(self, folder: Path, wall: Callable[[], float]) -> None:
+        self.path = folder / FILE_NAME
+        self._wall = wall
+        self._worker: Worker | None = None
+        self._fails = False
+
+    def keep(self, lane: str, readings: Sequence[Reading], reason: str) -> None:
+        """Have readings written down; returns at once."""
+        at = int(self._wall() * 1000)
+        lines = b"".join(_line(at, lane, reading, reason) for reading in readings)
+        self._worker = self._worker or Worker("dead letters")
+        self._worker.call(self._write, lines).add_done_callback(lambda done: self._written(done.exception()))
+
+    def stop(self) -> None:
+        """Let the thread end when everything is written."""
+        if self._worker is not None:
+            self._worker.stop()
+
+    def _write(self, lines: bytes) -> None:
+        if self.path.exists() and self.path.stat().st_size + len(lines) > MOST_BYTES:
+            self.path.replace(self.path.with_name(FILE_NAME + ".1"))
+        with self.path.open("ab") as file:
+            file.write(lines)
+
+    def _written(self, failure: BaseException | None) -> None:
+        if failure and not self._fails:
+            log.warning("dead_letters_not_kept", file=str(self.path), reason=str(failure))
+        self._fails = failure is not None
+
+
+def _line(at: int, lane: str, reading: Reading, reason: str) -> bytes:
+    return (
+        msgspec.json.encode(
+            {
+                "at": at,
+                "port": lane,
+                "reason": reason,
+                "run": reading.run,
+                "seq": reading.seq,
+                "time": reading.stamp.wall_ms,
+                "values": msgspec.Raw(reading.body),
+            }
+        )
+        + b"\n"
+    )
