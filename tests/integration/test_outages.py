@@ -134,7 +134,7 @@ async def half_refused(place: Path, directory: Path) -> AsyncIterator[Refused]:
 
 def impatient(place: Path, probe_every_s: float) -> str:
     """A PYTHONPATH with which the daemon probes a refused topic more often than every minute."""
-    start = f"import serial2iot.cloud.suspicion as it\nit.PROBE_EVERY_S = {probe_every_s}\n"
+    start = f"import serial2iot.cloud.suspicion as it\nit.PROBE_EVERY_S = it.CALM_S = {probe_every_s}\n"
     (place / "sitecustomize.py").write_text(start)
     return f"{place}:{Path(__file__).resolve().parents[2] / 'daemon'}"
 
