@@ -24,6 +24,9 @@ DEFAULT_CONFIG = Path("/etc/serial2iot/config.toml")
 
 # Commands that live in an optional extra, as modules with `add_arguments(parser)` and `async run(args)`.
 IN_EXTRAS = {
+    "ports": ("what is plugged in, and who holds it", "serial2iot.commands.ports"),
+    "record": ("the raw bytes of a port with their times, into a file", "serial2iot.commands.record"),
+    "replay": ("what becomes of a recording, or its bytes on a pty", "serial2iot.commands.replay"),
     "emulator": ("AWS IoT Core's part on this machine", "serial2iot.emulator.command"),
     "demo": ("the whole system on this machine, without hardware or AWS", "serial2iot.emulator.demo"),
 }

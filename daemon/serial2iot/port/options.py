@@ -28,3 +28,6 @@ class PortOptions:
     stop_bits: Literal[1, 2] = 1
     flow_control: Literal["none", "rtscts", "xonxoff"] = "none"
     reset_on_open: bool = True  # False: clear HUPCL, leave DTR up: later opens usually do not reset the board
+    silent_after_s: float = (
+        0.0  # a line silent for so long is said to be, reopened, reset; 0: silence is normal
+    )

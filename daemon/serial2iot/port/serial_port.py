@@ -1,10 +1,17 @@
-"""One serial line: the only module that knows pyserial.
+"""One serial line: opened, taken over, read in large chunks through the event loop, and found to be gone.
 
-Opens a device (a path, a USB device by what it says of itself, or `socket://host:port`), reads it in large
-chunks through the event loop, and tells a line that is gone from one that is silent.
+A device is a path, a USB device by what it says of itself, or `socket://host:port`. Rules:
 
-A pyserial port does not block on Linux, so `os.read` on its descriptor is all that reading takes. A device
-that was pulled out shows as EIO, as ENXIO, or as a descriptor that is readable for ever and has nothing.
+1. Opening moves no modem line: the kernel raises DTR and RTS by itself, and pulses are asked for by name.
+2. A line has one reader: it is locked (flock(2)) against programs that lock, and closed to the others
+   (TIOCEXCL, ioctl_tty(2)) but for root's. Not on a pty, which would stay closed to its next opener.
+3. What lay in the line before it was opened is of unknown age and thrown away; on a pty in which nothing lay,
+   what comes first is whole (`fresh`).
+4. A device that was pulled out shows as EIO, as ENXIO, or as a descriptor that is readable and has nothing.
+5. `adopt` changes nothing on a line that is as it should be: no flush, no lock let go, no byte lost.
+
+Descriptors and ioctls are our own: pyserial flushes and moves DTR at each open, takes a speed without reading
+it back, and cannot take over a descriptor. It is asked what is plugged in (`plugged`).
 """
 
 from __future__ import annotations
@@ -14,95 +21,118 @@ import contextlib
 import errno
 import fcntl
 import os
-import sys
+import select
+import stat
 import termios
 from pathlib import Path
 
-import serial
-from serial.tools import list_ports
-
 from serial2iot.errors import PortError
+from serial2iot.port import line_mode, network, plugged
+from serial2iot.port.holders import holders
 from serial2iot.port.options import PortOptions
 
 CHUNK = 65_536  # bytes; the kernel's tty buffer gives at most 4095 at a time, a socket more
-EMPTY_READS = 3  # a single empty read can follow a flush; this many in a row are a hang-up
 QUIET_S = 5.0  # a read on a silent line returns after this, so that its reader comes round
+PULSE_S = 0.25  # DTR low for so long resets an Arduino, as its IDE does before an upload
 
 PTY_MAJORS = range(136, 144)  # Unix98 pty slaves (Documentation/admin-guide/devices.txt)
-
-_PARITY = {
-    "none": serial.PARITY_NONE,
-    "even": serial.PARITY_EVEN,
-    "odd": serial.PARITY_ODD,
-    "mark": serial.PARITY_MARK,
-    "space": serial.PARITY_SPACE,
-}
+_DTR = termios.TIOCM_DTR.to_bytes(4, "little")
 
 
 class SerialPort:
-    """A line that may be open or not. `read` and `write` raise PortError when it is lost."""
+    """A line that may be open or not."""
 
     def __init__(self, options: PortOptions) -> None:
         self._options = options
-        self._serial: serial.SerialBase | None = None
         self._fd = -1
         self.fresh = False  # nothing can have been said before it was opened: what comes first is whole
 
     @property
     def is_open(self) -> bool:
         """Whether there is a line to read."""
-        return self._serial is not None
+        return self._fd >= 0
+
+    @property
+    def fileno(self) -> int | None:
+        """The descriptor of the open line, to be kept over a restart (see `adopt`)."""
+        return self._fd if self.is_open else None
 
     def find(self) -> str | None:
         """Where the device is now, or None while it is not plugged in. Costs one stat, or a look at sysfs."""
         device, match = self._options.device, self._options.match
         if device is not None:
-            return device if "://" in device or Path(device).exists() else None
+            return device if device.startswith(network.SCHEME) or Path(device).exists() else None
         assert match is not None
-        wanted = {"vid": match.vid, "pid": match.pid, "serial_number": match.serial}
-        for info in list_ports.comports():
-            if all(value is None or getattr(info, name) == value for name, value in wanted.items()):
-                return str(info.device)
-        return None
+        return plugged.find(match)
 
     async def open(self) -> str:
         """Open the device and say where it was found. Raises PortError with what to do about it."""
         device = self.find()
         if device is None:
             raise PortError("the device is not there", hint=f"plug it in; looked for {self._wanted()}")
-        self.fresh = _idle_pty(device)
-        # A USB device may take its time, and a socket its connection.
-        opened = await asyncio.to_thread(self._open, device)
-        self._serial, self._fd = opened, opened.fileno()
-        os.set_blocking(self._fd, False)
+        if device.startswith(network.SCHEME):
+            self._fd = await network.connect(device)
+            self.fresh = False
+        else:
+            await self._open_tty(device)
+        return device
+
+    def adopt(self, fd: int) -> str:
+        """Take over a descriptor of this device that is open already, and say where the device is.
+
+        It is ours from here on, also when this fails. Raises PortError when the line is gone, when it is another
+        device's, or when it cannot be made what the options want.
+        """
+        try:
+            os.set_blocking(fd, False)
+            os.set_inheritable(fd, False)
+            device = self._adopted(fd)
+        except OSError as error:
+            _close(fd)
+            raise PortError(f"what was kept open is no longer of use: {error.strerror}") from error
+        except BaseException:
+            _close(fd)
+            raise
+        self._fd, self.fresh = fd, False
         return device
 
     def close(self) -> None:
         """Let go of the device. Safe to call at any time."""
-        if self._serial is not None:
+        if self.is_open:
             asyncio.get_running_loop().remove_reader(self._fd)
-            with contextlib.suppress(OSError, serial.SerialException):  # it may be gone already
-                self._serial.close()
-            self._serial, self._fd = None, -1
+            if self._options.flow_control != "none":
+                # What the other end does not let us send would hold up the close for 30 s (closing_wait).
+                with contextlib.suppress(OSError, termios.error):
+                    termios.tcflush(self._fd, termios.TCOFLUSH)
+            _close(self._fd)
+            self._fd = -1
 
-    async def read(self, within_s: float | None = None) -> bytes:
-        """What has arrived, as soon as there is something; empty if the line is silent for so long.
-
-        `within_s` is `QUIET_S` at most. Raises PortError when the line is lost.
-        """
-        quiet_s = QUIET_S if within_s is None else min(max(within_s, 0.0), QUIET_S)
-        for _ in range(EMPTY_READS):
-            if not await self._readable(quiet_s):
-                return b""
+    async def read(self, quiet_s: float | None = None) -> bytes:
+        """Wait for bytes; empty after `quiet_s` of silence (never more than QUIET_S). Raises PortError when lost."""
+        quiet_s = QUIET_S if quiet_s is None else max(0.0, min(quiet_s, QUIET_S))
+        while await self._readable(quiet_s):
             try:
                 chunk = os.read(self._fd, CHUNK)
             except BlockingIOError:
                 continue
             except OSError as error:
                 raise PortError(_lost_reason(error)) from error
-            if chunk:
-                return chunk
-        raise PortError("the device hung up")
+            if not chunk:
+                raise PortError("the device hung up")
+            return chunk
+        return b""
+
+    async def pulse_dtr(self) -> bool:
+        """Reset the board, if the line has a DTR; whether it has. Raises PortError when it is lost."""
+        try:
+            fcntl.ioctl(self._fd, termios.TIOCMBIC, _DTR)
+            await asyncio.sleep(PULSE_S)
+            fcntl.ioctl(self._fd, termios.TIOCMBIS, _DTR)
+        except OSError as error:
+            if error.errno in (errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP):
+                return False
+            raise PortError(_lost_reason(error)) from error
+        return True
 
     async def _readable(self, quiet_s: float) -> bool:
         loop = asyncio.get_running_loop()
@@ -113,25 +143,35 @@ class SerialPort:
             return await readable
         finally:
             quiet.cancel()
-            if self._fd >= 0:
+            if self.is_open:
                 loop.remove_reader(self._fd)
 
-    def _open(self, device: str) -> serial.SerialBase:
-        options = self._options
+    async def _open_tty(self, device: str) -> None:
+        # A USB device may take its time. What a cancelled open still opens is closed when it comes.
+        opening = asyncio.ensure_future(asyncio.to_thread(_open, device, self._options))
         try:
-            return serial.serial_for_url(
-                device,
-                baudrate=options.baud,
-                bytesize=options.data_bits,
-                parity=_PARITY[options.parity],
-                stopbits=options.stop_bits,
-                rtscts=options.flow_control == "rtscts",
-                xonxoff=options.flow_control == "xonxoff",
-                timeout=0,
-                **({} if "://" in device else {"exclusive": True}),
-            )
-        except (OSError, ValueError, serial.SerialException) as error:
-            raise _open_error(device, options.baud, error) from error
+            self._fd, self.fresh = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_opened)
+            raise
+
+    def _adopted(self, fd: int) -> str:
+        device = self.find()
+        if device is None:
+            raise PortError("the device of what was kept open is not there")
+        gone = select.poll()
+        gone.register(fd, 0)
+        if gone.poll(0):  # only POLLHUP, POLLERR and POLLNVAL are told unasked
+            raise PortError("what was kept open hung up meanwhile")
+        if device.startswith(network.SCHEME):
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                raise PortError(f"what was kept open is not a connection to {device}")
+            return device
+        if os.fstat(fd).st_rdev != Path(device).stat().st_rdev:
+            raise PortError(f"what was kept open is not {device}")
+        _claim(fd, device)
+        line_mode.apply(fd, self._options)
+        return device
 
     def _wanted(self) -> str:
         if self._options.device is not None:
@@ -139,23 +179,55 @@ class SerialPort:
         return f"a USB device with {self._options.match}"
 
 
-def _idle_pty(device: str) -> bool:
-    """Whether a device is a pseudo terminal in which nothing waits to be read, which opening would discard.
+def _open(device: str, options: PortOptions) -> tuple[int, bool]:
+    """The descriptor, and whether nothing can have been said before. Raises PortError."""
+    fd = -1
+    try:
+        fd = os.open(device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        _claim(fd, device)
+        line_mode.apply(fd, options)
+        fresh = _is_pty(fd) and not _has_input(fd)
+        if not fresh:
+            termios.tcflush(fd, termios.TCIFLUSH)
+    except (OSError, termios.error) as error:
+        _close(fd)
+        raise _open_error(device, error.args[0]) from error
+    except BaseException:
+        _close(fd)
+        raise
+    return fd, fresh
 
-    A real line may be in the middle of anything when it is opened, and opening it to look would move its DTR.
-    """
+
+def _claim(fd: int, device: str) -> None:
+    """Nobody else may read it. Raises PortError when somebody does."""
     try:
-        if os.major(Path(device).stat().st_rdev) not in PTY_MAJORS:
-            return False
-        fd = os.open(device, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        waiting = bytearray(4)
-        fcntl.ioctl(fd, termios.FIONREAD, waiting)
-        return int.from_bytes(waiting, sys.byteorder) == 0
-    finally:
-        os.close(fd)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise _in_use(device) from error
+    if not _is_pty(fd):
+        fcntl.ioctl(fd, termios.TIOCEXCL)
+
+
+def _is_pty(fd: int) -> bool:
+    return os.major(os.fstat(fd).st_rdev) in PTY_MAJORS
+
+
+def _has_input(fd: int) -> bool:
+    """Asked by poll(), which first carries over what the kernel still holds; FIONREAD does not."""
+    unread = select.poll()
+    unread.register(fd, select.POLLIN)
+    return bool(unread.poll(0))
+
+
+def _close(fd: int) -> None:
+    if fd >= 0:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+def _close_opened(opening: asyncio.Future[tuple[int, bool]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        _close(opening.result()[0])
 
 
 def _resolve(future: asyncio.Future[bool], result: bool) -> None:
@@ -168,13 +240,26 @@ def _lost_reason(error: OSError) -> str:
     return "the device was unplugged" if unplugged else f"reading failed: {error.strerror}"
 
 
-def _open_error(device: str, baud: int, error: Exception) -> PortError:
-    number = getattr(error, "errno", None)
-    if isinstance(error, ValueError):
-        return PortError(f"{device} does not do {baud} baud", hint="set serial.baud to what the device does")
-    if number == errno.EACCES:
-        who = "add the daemon's user to the group dialout, or install the udev rule"
-        return PortError(f"no permission to open {device}", hint=who)
-    if number in (errno.EAGAIN, errno.EBUSY) or "exclusively lock" in str(error):
-        return PortError(f"{device} is in use by another program", hint=f"see who: sudo fuser -v {device}")
-    return PortError(f"{device} cannot be opened: {error}", hint="")
+def _in_use(device: str) -> PortError:
+    seen = holders(device)
+    if not seen:
+        return PortError(f"{device} is in use by another program", hint="see who: sudo serial2iot ports")
+    hint = "stop that program: a line has one reader"
+    if any(holder.name == "serial2iot" for holder in seen):
+        hint = "stop the daemon for as long: sudo systemctl stop serial2iot"
+    return PortError(f"{device} is in use by {', '.join(map(str, seen))}", hint=hint)
+
+
+def _open_error(device: str, number: int) -> PortError:
+    match number:
+        case errno.EACCES | errno.EPERM:
+            who = "add the daemon's user to the group dialout, or install the udev rule"
+            return PortError(f"no permission to open {device}", hint=who)
+        case errno.EBUSY:
+            return _in_use(device)
+        case errno.ENOTTY:
+            return PortError(f"{device} is no serial line", hint="see what is plugged in: serial2iot ports")
+        case errno.EIO | errno.ENXIO | errno.ENODEV:
+            hint = "see what is plugged in: serial2iot ports"
+            return PortError(f"{device} has no hardware behind it", hint=hint)
+    return PortError(f"{device} cannot be opened: {os.strerror(number)}")

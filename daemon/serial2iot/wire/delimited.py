@@ -73,6 +73,10 @@ class DelimitedFramer:
         reason = "partial" if self._partial else "too_long" if self._lost else "cut_off"
         return BadFrame(reason, size, (self._head + self._held)[:HEAD_BYTES])
 
+    def held(self) -> bytes | None:
+        """See Framer."""
+        return None if self._lost or self._partial else bytes(self._held)
+
     def _partial_by(self, now: float) -> list[Outcome]:
         """End the frame that was under way when the port opened, if silence did."""
         silent = now - self._last >= FRESH_AFTER_S

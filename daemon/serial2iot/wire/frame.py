@@ -58,3 +58,9 @@ class Framer(Protocol):
 
         A size that keeps growing tells that the framing does not fit the device.
         """
+
+    def held(self) -> bytes | None:
+        """The bytes by which a new framer, reset as not partial and fed with them, goes on where this one is.
+
+        None: it cannot, because a frame is being thrown away, or because its time is part of it.
+        """

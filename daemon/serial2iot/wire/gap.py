@@ -67,6 +67,10 @@ class GapFramer:
         reason = "partial" if self._partial else "cut_off" if self._size <= self._limit else "too_long"
         return BadFrame(reason, self._size, bytes(self._held[:HEAD_BYTES]))
 
+    def held(self) -> bytes | None:
+        """See Framer. Where the pauses were is not known of bytes that waited for a reader."""
+        return None
+
     def _forget(self) -> None:
         self._held.clear()
         self._size = 0

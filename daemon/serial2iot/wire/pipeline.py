@@ -81,6 +81,18 @@ class Pipeline:
         if unfinished is not None:
             self.counts.bad_frames[unfinished.reason] += 1
 
+    def held(self) -> bytes | None:
+        """What a pipeline of a later run needs to go on in mid-frame (`resume`); None: it has to begin anew."""
+        return self._framer.held()
+
+    def resume(self, held: bytes, now: float) -> Carried:
+        """Go on, in a fresh pipeline, where another stopped; nothing of the device was missed since.
+
+        The bytes were counted when they came. Frames come out of them only where the framing changed meanwhile.
+        """
+        self._framer.reset(partial=False, now=now)
+        return self._carry(self._framer.feed(held, now), now) if held else Carried([], [])
+
     @property
     def unfinished(self) -> BadFrame | None:
         """What is held or being thrown away: what `reset` would count (see Framer)."""

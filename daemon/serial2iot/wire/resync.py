@@ -88,6 +88,10 @@ class ResyncFramer:
         reason = "partial" if self._partial else self._reason if self._waste else "cut_off"
         return BadFrame(reason, size, (self._head + self._buffer)[:HEAD_BYTES])
 
+    def held(self) -> bytes | None:
+        """See Framer. A stretch of no frame that is under way stays behind; its rest is one of its own."""
+        return bytes(self._buffer)
+
     def _seek(self, at: int) -> int:
         """The next place where a frame may begin; a start that is cut by the buffer's end counts."""
         if not self._start:
