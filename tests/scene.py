@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -36,7 +37,8 @@ layout = "{layout}"
 {serial}
 
 [buffer]
-path = "{place}/spool/spool.db"
+path = "{spool}/spool.db"
+{buffer}
 
 [log]
 level = "debug"
@@ -63,13 +65,13 @@ class Scene:
             "private_key": self.cloud.private_key,
             "root_ca": self.cloud.root_ca,
             "telemetry": "",
+            "spool": self.place / "spool",
+            "buffer": "",
             **changes,
         }
         serial = serial or f'[[serial]]\nname = "arduino"\ndevice = "{self.link}"\n'
         path = self.place / "config.toml"
-        path.write_text(
-            CONFIG.format(limits=limits, layout=layout, serial=serial, place=self.place, **values)
-        )
+        path.write_text(CONFIG.format(limits=limits, layout=layout, serial=serial, **values))
         return path
 
     def board(self, *, period_s: float | None = None, link: Path | None = None) -> SimulatedArduino:
@@ -85,6 +87,12 @@ class Scene:
 async def scene(tmp_path: Path, cloud: Emulator) -> AsyncIterator[Scene]:
     """A scene on the cloud fixture."""
     yield Scene(tmp_path, cloud)
+
+
+def books(daemon: DaemonProcess) -> dict[str, int]:
+    """What the daemon said when it stopped: one number for each word."""
+    line = next(line for line in daemon.log if "stopped" in line and "received=" in line)
+    return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)}
 
 
 class Arrivals:

@@ -102,7 +102,7 @@ async def test_what_needs_a_restart_is_named_and_not_done(scene: Scene) -> None:
         daemon.notified.clear()
         said = await command("reload", "--config", config)
         assert said.status == 0
-        assert "[mqtt], [buffer] changed too, and needs a restart" in said.out
+        assert "only a restart changes [mqtt], [buffer]" in said.out
         await daemon.heard("READY=1")
         assert daemon.notified.index("RELOADING=1") < daemon.notified.index("READY=1")
         usec = next(line for line in daemon.notified if line.startswith("MONOTONIC_USEC="))

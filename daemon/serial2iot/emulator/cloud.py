@@ -1,4 +1,4 @@
-"""The emulator as a whole: authority, broker, rules and shadows, from one `async with` to its end.
+"""The emulator as a whole: authority, front, broker, rules and shadows, from one `async with` to its end.
 
     async with Emulator(EmulatorOptions(directory)) as cloud:
         # a device connects to cloud.endpoint, cloud.port with cloud.credentials
@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from serial2iot.emulator.aws_files import aws_file
 from serial2iot.emulator.debian import default_cache, find_mosquitto
+from serial2iot.emulator.front import Front, Quotas
 from serial2iot.emulator.link import Link
 from serial2iot.emulator.mosquitto import Broker, BrokerOptions
 from serial2iot.emulator.pki import Authority, Credentials
+from serial2iot.emulator.policy import Policy, load_policy
 from serial2iot.emulator.rules import Rule, load_rule
 from serial2iot.emulator.services import RuleRunner, ShadowService
 from serial2iot.emulator.shadow import ShadowKey
@@ -40,14 +42,26 @@ def rules_of_this_project() -> tuple[Rule, ...]:
     return (load_rule(aws_file("rule-presence.json")),)
 
 
+def policy_of_this_project() -> Policy:
+    """Return the policy in `config/aws/`."""
+    return load_policy(aws_file("policy.json"))
+
+
 @dataclass(frozen=True, slots=True)
 class EmulatorOptions:
-    """What to set up. `acl` and `listener_lines` are for the broker: see `BrokerOptions`."""
+    """What to set up.
+
+    Without `front`, devices reach mosquitto itself: no policy, wills as mosquitto sends them. `acl` and
+    `listener_lines` are for that alone: see `BrokerOptions`.
+    """
 
     directory: Path  # certificates, kept and used again
     thing: str = "RPI"
     port: int = 0  # 0: a free one
     rules: tuple[Rule, ...] = field(default_factory=rules_of_this_project)
+    front: bool = True
+    policy: Policy = field(default_factory=policy_of_this_project)
+    quotas: Quotas = "none"
     acl: str | None = None
     listener_lines: tuple[str, ...] = ()
     cache: Path = field(default_factory=default_cache)  # for mosquitto, where it is not installed
@@ -63,6 +77,8 @@ class Emulator:
     authority: Authority  # signs certificates of further devices
     credentials: Credentials  # of the thing
     broker: Broker
+    front: Front  # unless the options leave it out
+    rules: dict[str, RuleRunner]  # by name
 
     def __init__(self, options: EmulatorOptions, on_shadow: OnShadow = lambda key, document: None) -> None:
         self._options = options
@@ -72,7 +88,7 @@ class Emulator:
     @property
     def port(self) -> int:
         """Where devices connect."""
-        return self.broker.port
+        return self.front.port if self._options.front else self.broker.port
 
     @property
     def plain_port(self) -> int:
@@ -103,11 +119,20 @@ class Emulator:
             server = self.authority.server(now)
             self.credentials = self.authority.device(options.thing, now)
             program = await asyncio.to_thread(find_mosquitto, options.cache)
-            broker_options = BrokerOptions(
-                directory / "broker", server, options.port, options.acl, options.listener_lines
-            )
+            broker_options = BrokerOptions(directory / "broker")
+            if not options.front:
+                broker_options = replace(
+                    broker_options,
+                    server=server,
+                    port=options.port,
+                    acl=options.acl,
+                    listener_lines=options.listener_lines,
+                )
             self.broker = Broker(program, broker_options)
             await self.broker.start()
+            if options.front:
+                ports = self.broker.plain_port, options.port
+                self.front = Front(server, ports[0], options.policy, options.quotas, ports[1])
         except OSError as error:
             raise EmulatorError(
                 f"cannot use {directory}: {error}", hint="choose a directory that you may write to"
@@ -124,19 +149,26 @@ class Emulator:
 
     async def _start_services(self) -> None:
         port = self.plain_port
-        runners = [RuleRunner(port, rule) for rule in self._options.rules if rule.enabled]
+        self.rules = {rule.name: RuleRunner(port, rule) for rule in self._options.rules}
         self._shadow_service = ShadowService(port, self._on_shadow)
         self._own_link = Link(port, (), lambda arrival: None)
-        links = [self._own_link, self._shadow_service.link, *(runner.link for runner in runners)]
+        links = [self._own_link, self._shadow_service.link, *(rule.link for rule in self.rules.values())]
+        if self._options.front:
+            links.append(self.front.link)
         self._tasks += [asyncio.create_task(link.run(), name="emulator link") for link in links]
         self.broker.followers += links
+        if self._options.front:
+            self.broker.followers.append(self.front)  # after the links: who connects meets every service
         await self.broker.followed()
 
     async def _end(self) -> None:
         await self.broker.thaw()  # so that every link can say goodbye
+        ending = [self.front.stop()] if self._options.front else []
+        for rule in self.rules.values():
+            rule.forget()
         for task in self._tasks:
             task.cancel()
-        results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        results = await asyncio.gather(*ending, *self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self.broker.kill()  # it has nothing to lose, and to stop takes it 0.1 s
         for result in results:
@@ -149,10 +181,14 @@ class Emulator:
         Raises EmulatorError for the broker, and for another part what it died of.
         """
         broker = asyncio.create_task(self.broker.wait(), name="emulator broker")
+        watching = {broker}
+        if self._options.front:
+            watching.add(asyncio.create_task(self.front.failed(), name="emulator front"))
         try:
-            done, _ = await asyncio.wait({broker, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({*watching, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            broker.cancel()
+            for task in watching:
+                task.cancel()
         for task in done - {broker}:
             task.result()
         raise EmulatorError(

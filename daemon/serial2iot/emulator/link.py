@@ -17,14 +17,19 @@ import math
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 RETRY_S = 0.02  # the broker is on this machine and back within this
 _NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else what follows a PUBACK waits 40 ms for its ACK
 _SUBSCRIBE = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+
+# How the front marks a will: nothing else of it tells a service that it is one.
+_WILL = ("serial2iot", "will")
 
 # A broker that goes is no news to us, and the client below logs each as an error.
 _LOG = logging.getLogger("serial2iot.emulator.link")
@@ -38,6 +43,10 @@ class Arrival(NamedTuple):
     topic: str
     payload: bytes
     at: float
+    is_will: bool = False  # known of those that the front published
+
+
+_Outgoing: TypeAlias = tuple[str, bytes, int, Properties | None]
 
 
 class Link:
@@ -49,13 +58,13 @@ class Link:
         self._deliver = deliver
         self._up = asyncio.Event()
         self._down = asyncio.Event()
-        self._outbox: asyncio.Queue[tuple[str, bytes, int]] = asyncio.Queue()
-        self._unacknowledged: tuple[str, bytes, int] | None = None
+        self._outbox: asyncio.Queue[_Outgoing] = asyncio.Queue()
+        self._unacknowledged: _Outgoing | None = None
         self._failure: Exception | None = None
 
-    def send(self, topic: str, payload: bytes, qos: int = 1) -> None:
+    def send(self, topic: str, payload: bytes, qos: int = 1, *, will: bool = False) -> None:
         """Publish, when it is its turn and the broker is there."""
-        self._outbox.put_nowait((topic, payload, qos))
+        self._outbox.put_nowait((topic, payload, qos, _will_properties() if will else None))
 
     async def flushed(self) -> None:
         """Wait until everything sent has its PUBACK."""
@@ -112,7 +121,8 @@ class Link:
 
     def _receive(self, message: aiomqtt.Message) -> None:
         try:
-            self._deliver(Arrival(message.topic.value, message.payload, time.monotonic()))
+            is_will = _WILL in getattr(message.properties, "UserProperty", ())
+            self._deliver(Arrival(message.topic.value, message.payload, time.monotonic(), is_will))
         except Exception as error:
             self._failure = error
             raise
@@ -125,7 +135,13 @@ class Link:
         while True:
             if self._unacknowledged is None:
                 self._unacknowledged = await self._outbox.get()
-            topic, payload, qos = self._unacknowledged
-            await client.publish(topic, payload, qos, timeout=math.inf)
+            topic, payload, qos, properties = self._unacknowledged
+            await client.publish(topic, payload, qos, properties=properties, timeout=math.inf)
             self._unacknowledged = None
             self._outbox.task_done()
+
+
+def _will_properties() -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.UserProperty = _WILL
+    return properties

@@ -1,7 +1,7 @@
 """The broker: one mosquitto, our child, with its own files and nothing in common with the system's service.
 
-Two listeners, on loopback only: MQTT over TLS for devices, which must show a certificate of our authority;
-and a plain one for the services of this cloud, for observers and for benchmarks.
+A plain listener on loopback, for the front, the services of this cloud, observers and benchmarks. Where there is no
+front, a second one: MQTT over TLS for devices, which must show a certificate of our authority.
 
 Rules:
 
@@ -48,14 +48,14 @@ log_timestamp_format %Y-%m-%dT%H:%M:%S
 
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
-    """How devices reach the broker.
+    """Where it is, and how devices reach it where there is no front: then `server` is given.
 
     `acl` is the text of an ACL file for devices, which are users named by their thing; without one they may
     do everything. `listener_lines` are added to the devices' listener as they are.
     """
 
     directory: Path  # for its configuration and log, named by port
-    server: Credentials
+    server: Credentials | None = None
     port: int = 0  # 0: a free one
     acl: str | None = None
     listener_lines: tuple[str, ...] = ()
@@ -72,14 +72,22 @@ class Follower(Protocol):
 
 
 class PortTakenError(EmulatorError):
-    """Somebody else listens where the broker should."""
+    """Somebody else listens where we should."""
+
+
+def port_taken(port: int) -> PortTakenError:
+    """Return the error for a port that somebody has."""
+    return PortTakenError(
+        f"port {port} is in use",
+        hint=f"see who has it (ss -ltnp sport = :{port}), or choose another",
+    )
 
 
 class Broker:
-    """One mosquitto at a time. `port` and `plain_port` are known once it was started."""
+    """One mosquitto at a time. The ports are known once it was started; `port` is 0 without devices' listener."""
 
     def __init__(self, program: Program, options: BrokerOptions) -> None:
-        self.port = options.port
+        self.port = 0
         self.plain_port = 0
         self.followers: list[Follower] = []
         self._program = program
@@ -178,7 +186,9 @@ class Broker:
 
     async def _choose_ports_and_launch(self) -> None:
         for choices_left in reversed(range(CHOICES_OF_PORTS)):
-            self.port, self.plain_port = self._options.port or free_port(), free_port()
+            self.plain_port = free_port()
+            if self._options.server:
+                self.port = self._options.port or free_port()
             try:
                 await self._launch()
                 break
@@ -225,15 +235,12 @@ class Broker:
         while " running" not in (said := self.log_file.read_bytes()[begin:].decode(errors="replace")):
             if self.pid is None:
                 if "Address already in use" in said:
-                    raise PortTakenError(
-                        f"port {self.port} is in use",
-                        hint=f"see who has it (ss -ltnp sport = :{self.port}), or choose another",
-                    )
+                    raise port_taken(self.port or self.plain_port)
                 raise EmulatorError(f"mosquitto did not come up: {said}", hint=f"its log is {self.log_file}")
             await asyncio.sleep(_POLL_S)
 
     def _file(self, suffix: str) -> Path:
-        return self._options.directory / f"{self.port}.{suffix}"
+        return self._options.directory / f"{self.port or self.plain_port}.{suffix}"
 
     def _write_acl(self) -> None:
         if self._acl is not None:
@@ -245,8 +252,16 @@ class Broker:
         if os.geteuid() == 0:
             # It would change to a user who cannot read the keys, and the change would undo PR_SET_PDEATHSIG.
             general += "user root\n"
-        server = self._options.server
-        device = [
+        listeners = [(f"{self.plain_port} 127.0.0.1", ["allow_anonymous true"])]
+        if (server := self._options.server) is not None:
+            lines = self._device_listener(server)
+            listeners += [(f"{self.port} {address}", lines) for address in loopback_addresses()]
+        return general + "".join(
+            f"\nlistener {where}\n" + "\n".join(lines) + "\n" for where, lines in listeners
+        )
+
+    def _device_listener(self, server: Credentials) -> list[str]:
+        return [
             f"cafile {server.root_ca}",
             f"certfile {server.certificate}",
             f"keyfile {server.private_key}",
@@ -255,8 +270,3 @@ class Broker:
             *([f"acl_file {self._file('acl')}"] if self._acl is not None else []),
             *self._options.listener_lines,
         ]
-        listeners = [(f"{self.port} {address}", device) for address in loopback_addresses()]
-        listeners.append((f"{self.plain_port} 127.0.0.1", ["allow_anonymous true"]))
-        return general + "".join(
-            f"\nlistener {where}\n" + "\n".join(lines) + "\n" for where, lines in listeners
-        )

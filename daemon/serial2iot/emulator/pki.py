@@ -119,6 +119,12 @@ class Authority:
         return Credentials(folder / f"{role}.pem.crt", folder / "private.pem.key", self.root_ca)
 
 
+def thing_of(certificate: bytes) -> str | None:
+    """Return the thing that a certificate (DER) belongs to."""
+    names = x509.load_der_x509_certificate(certificate).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else None
+
+
 def expired_device(authority: Authority, thing: str, now: datetime) -> Credentials:
     """Return a device's credentials whose time was over yesterday."""
     folder = authority.directory / "faulty" / "expired" / thing

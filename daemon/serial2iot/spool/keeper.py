@@ -97,6 +97,7 @@ class Keeper:
         self.used = committed.used
         self.commits += 1
         self.slowest_commit_s = max(self.slowest_commit_s, committed.took_s)
+        log.debug("committed", took_s=round(committed.took_s, 4))
 
     async def load(self, lane: DiskLane, room: int) -> None:
         """Read the next piece of what is on the disk only."""
