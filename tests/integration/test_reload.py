@@ -3,6 +3,7 @@
 import json
 import signal
 
+from serial2iot.emulator.policy import EVERYTHING
 from tests.ask import command, report, until
 from tests.scene import TELEMETRY, Scene
 
@@ -59,6 +60,7 @@ async def test_topic_layout_and_log_level_change_as_they_go(scene: Scene) -> Non
     ):
         await daemon.said("port open")
         await scene.cloud.until_reported(connected=True)
+        scene.cloud.front.policy = EVERYTHING
         scene.config(layout="batch", telemetry='topic = "my/things/RPI/other"\nmax_readings = 2')
         config.write_text(config.read_text().replace('level = "debug"', 'level = "error"'))
         said = await command("reload", "--config", config)
