@@ -26,7 +26,7 @@ EOF
 VENV=.venv
 BROKER_PACKAGES=(mosquitto)
 FIRMWARE_PACKAGES=(gcc libc6-dev gcc-avr avr-libc arduino-core-avr libsimavr-dev)
-SYSTEM_PACKAGES=(mmdebstrap systemd-container)
+SYSTEM_PACKAGES=(mmdebstrap systemd-container arch-test qemu-user-static)
 
 say() { printf '%s\n' "$*" >&2; }
 

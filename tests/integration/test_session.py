@@ -36,13 +36,13 @@ async def cloud(cloud_directory: Path) -> AsyncIterator[Emulator]:
 class Peer:
     """A session and what it told."""
 
-    def __init__(self, options: SessionOptions) -> None:
+    def __init__(self, options: SessionOptions, will: str) -> None:
         self.ups = 0
         self.losses: list[LinkLoss] = []
         self.up = asyncio.Event()
         self.down = asyncio.Event()
         self.on_up: Callable[[], None] = lambda: None
-        self.session = Session(options, ("will/RPI", b"gone"), on_up=self._up, on_down=self._down)
+        self.session = Session(options, (will, b"{}"), on_up=self._up, on_down=self._down)
 
     def _up(self) -> None:
         self.ups += 1
@@ -69,8 +69,8 @@ def options_for(cloud: Emulator, credentials: Credentials | None = None) -> Sess
 
 
 @asynccontextmanager
-async def connecting(options: SessionOptions) -> AsyncIterator[Peer]:
-    peer = Peer(options)
+async def connecting(options: SessionOptions, will: str = "will/RPI") -> AsyncIterator[Peer]:
+    peer = Peer(options, will)
     peer.session.start()
     try:
         yield peer

@@ -66,17 +66,21 @@ def cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "serial2iot" / "system"
 
 
-def debian_root(suite: str) -> Path:
-    """The root file system of a Debian release. Made in half a minute where the cache has none."""
-    root = cache() / suite
+def debian_root(suite: str, architecture: str = "", packages: str = PACKAGES) -> Path:
+    """The root file system of a Debian release. Made in half a minute where the cache has none.
+
+    `architecture` other than ours needs its emulator and takes minutes.
+    """
+    root = cache() / (f"{suite}-{architecture}" if architecture else suite)
     if not root.is_dir():
         root.parent.mkdir(parents=True, exist_ok=True)
         making = root.with_suffix(".new")
         shutil.rmtree(making, ignore_errors=True)
+        options = [f"--include={packages}", *([f"--architectures={architecture}"] if architecture else [])]
         subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", suite, str(making)],
+            ["mmdebstrap", "--quiet", "--variant=minbase", *options, suite, str(making)],
             check=True,
-            timeout=400,
+            timeout=500,
         )
         (making / "etc/hosts").write_text("127.0.0.1 localhost\n")
         making.rename(root)

@@ -30,8 +30,10 @@ port = {cloud.port}
 
 [[serial]]
 name = "arduino"
-device = "/dev/ttyACM0"
+device = "{device}"
 """
+
+COPY = "cp /srv/credentials/* /etc/serial2iot/certs; cp /srv/config.toml /etc/serial2iot"
 
 
 class Checkouts:
@@ -77,9 +79,9 @@ class Pi:
 
     async def install(self) -> None:
         """Bring it into the state that most tests begin with: this version, configured, running."""
-        await self.run("rm", "-f", "/etc/serial2iot/config.toml")  # a test may have spoiled it
-        await self.deploy_well("install")
-        await self.configure()
+        if (await self.machine.status("test", "-d", "/etc/serial2iot/certs"))[0] != 0:
+            await self.deploy_well("install")
+        await self.configure()  # a test may have spoiled it
         await self.deploy_well("install")
         await self.run("systemctl", "restart", "serial2iot")
 
@@ -89,18 +91,10 @@ class Pi:
         assert status == 0, said
         return said
 
-    async def configure(self, config: str | None = None) -> None:
-        """Put the credentials and a configuration where their owner would put them, as root with cp."""
-        folder = self.checkouts.folder
-        for ours, its in (
-            (self.cloud.certificate, "device.pem.crt"),
-            (self.cloud.private_key, "private.pem.key"),
-            (self.cloud.root_ca, "AmazonRootCA1.pem"),
-        ):
-            shutil.copy(ours, folder / its)
-            await self.run("cp", f"/srv/{its}", f"/etc/serial2iot/certs/{its}")
-        (folder / "config.toml").write_text(config or CONFIG.format(cloud=self.cloud))
-        await self.run("cp", "/srv/config.toml", "/etc/serial2iot/config.toml")
+    async def configure(self) -> None:
+        """Put the credentials and the configuration where their owner would put them, as root with cp."""
+        put_configuration(self.checkouts.folder, self.cloud)
+        await self.run("sh", "-c", COPY)
 
     async def drop_in(self, *lines: str) -> None:
         """What `systemctl edit` does: further lines for [Service], or none."""
@@ -145,3 +139,13 @@ def as_serial_device(board: SimulatedArduino) -> Path:
     os.chown(device, 0, DIALOUT)
     device.chmod(0o660)
     return device
+
+
+def put_configuration(folder: Path, cloud: Emulator, device: str = "/dev/ttyACM0") -> None:
+    """Write a configuration and, under the names that it takes for granted, the credentials, for `COPY`."""
+    credentials = folder / "credentials"
+    credentials.mkdir(exist_ok=True)
+    shutil.copy(cloud.certificate, credentials / "device.pem.crt")
+    shutil.copy(cloud.private_key, credentials / "private.pem.key")
+    shutil.copy(cloud.root_ca, credentials / "AmazonRootCA1.pem")
+    (folder / "config.toml").write_text(CONFIG.format(cloud=cloud, device=device))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
+from tests.scene import TELEMETRY
 from tests.system.pi import Pi
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
@@ -45,6 +47,8 @@ async def test_once_configured_it_runs_and_the_shadow_says_connected(
     await pi.configure()
     assert "installed and running" in await pi.deploy_well("install")
     await pi.cloud.until_reported(connected=True, within_s=20)
+    async with pi.cloud.watch(TELEMETRY) as watch:
+        assert json.loads((await watch.next(within_s=10)).payload)["port"] == "arduino"
 
     async def tells() -> bool:
         return (await pi.show("StatusText"))["StatusText"].startswith("connected;")
@@ -78,6 +82,9 @@ async def test_installed_twice_nothing_happens(running: Pi) -> None:
 
 async def test_the_unit_is_understood_and_hardened(running: Pi) -> None:
     assert await running.run("systemd-analyze", "verify", "serial2iot.service") == ""
+    store = await running.show("FileDescriptorStoreMax", "FileDescriptorStorePreserve")
+    assert store["FileDescriptorStoreMax"] == "32"
+    assert store.get("FileDescriptorStorePreserve", "yes") == "yes"  # unknown before systemd 254
     said = await running.run("systemd-analyze", "security", "serial2iot.service", "--no-pager")
     exposure = re.search(r"exposure level.*: ([\d.]+)", said)
     assert exposure is not None

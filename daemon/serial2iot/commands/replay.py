@@ -127,3 +127,4 @@ async def _say(entries: AsyncIterator[Chunk | Event], link: Path) -> None:
 async def _opened(link: Path) -> None:
     while not holders(str(link)):  # noqa: ASYNC110 - a pty does not tell its master
         await asyncio.sleep(LOOK_EVERY_S)
+    await asyncio.sleep(LOOK_EVERY_S)  # a program that opens a line discards what lies in it already

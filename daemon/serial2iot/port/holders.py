@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,12 +27,21 @@ class Holder(NamedTuple):
 
 def holders(device: str) -> list[Holder]:
     """Every process that is seen to hold `device`, ourselves left out; by pid."""
+    return _named(device, _having_open, _having_locked)
+
+
+def lockers(device: str) -> list[Holder]:
+    """Those of them that keep others out."""
+    return _named(device, _having_locked)
+
+
+def _named(device: str, *ways: Callable[[os.stat_result], Iterator[int]]) -> list[Holder]:
     try:
         status = Path(device).stat()
     except OSError:
         return []
-    pids = set(_having_open(status)) | set(_having_locked(status))
-    return [Holder(pid, _name(pid)) for pid in sorted(pids - {os.getpid()})]
+    pids = {pid for way in ways for pid in way(status)} - {os.getpid()}
+    return [Holder(pid, _name(pid)) for pid in sorted(pids)]
 
 
 def _having_open(device: os.stat_result) -> Iterator[int]:

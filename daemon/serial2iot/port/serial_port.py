@@ -28,7 +28,7 @@ from pathlib import Path
 
 from serial2iot.errors import PortError
 from serial2iot.port import line_mode, network, plugged
-from serial2iot.port.holders import holders
+from serial2iot.port.holders import holders, lockers
 from serial2iot.port.options import PortOptions
 
 CHUNK = 65_536  # bytes; the kernel's tty buffer gives at most 4095 at a time, a socket more
@@ -241,7 +241,7 @@ def _lost_reason(error: OSError) -> str:
 
 
 def _in_use(device: str) -> PortError:
-    seen = holders(device)
+    seen = lockers(device) or holders(device)
     if not seen:
         return PortError(f"{device} is in use by another program", hint="see who: sudo serial2iot ports")
     hint = "stop that program: a line has one reader"

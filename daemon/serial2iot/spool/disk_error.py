@@ -42,6 +42,7 @@ _HINTS: dict[Kind, str] = {
 
 
 _IO_ERROR = 10  # SQLITE_IOERR
+_PROBE_BYTES = 4096
 
 
 class DiskError(SpoolError):
@@ -69,10 +70,13 @@ def of_os_error(error: OSError, directory: Path) -> DiskError:
 
 
 def _ask(directory: Path) -> Kind:
+    """Try it without SQLite, whose codes do not always tell a full disk from a read-only or a bad one."""
+    probe = directory / f".probe-{os.getpid()}"
     try:
-        system = os.statvfs(directory)
-    except OSError:
-        return "failing"
-    if system.f_flag & os.ST_RDONLY:
-        return "read_only"
-    return "failing" if system.f_bavail and (system.f_favail or not system.f_files) else "disk_full"
+        try:
+            probe.write_bytes(bytes(_PROBE_BYTES))
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        return _OF_ERRNO.get(error.errno or 0, "failing")
+    return "failing"

@@ -6,8 +6,8 @@ and were not acknowledged. What it can double: readings that were acknowledged s
 1. When the oldest unacknowledged reading that is not on the disk is `commit_after_s` old, all such readings
    are committed in one group. 0: at once, and `peek` hands them out only after that, while the disk works.
 2. Removing what was acknowledged after it reached the disk waits for the next commit, or `commit_after_s`.
-3. When a quarter of `memory_max_bytes` is in use, what can be is committed early. After a commit only what the
-   publisher needs next stays in memory; the rest is read back in pieces, ahead of it.
+3. When a quarter of `memory_max_bytes` is in use, what can be is committed early. After a commit only what
+   the publisher needs next stays in memory; the rest is read back in pieces, ahead of it.
 4. `max_bytes` bounds everything that waits, `memory_max_bytes` what is in memory: the second drops readings
    only where the disk is too slow or does not work.
 5. The loop never waits for the disk: one task (`run`) asks one thread (`Worker`), one thing at a time.
@@ -265,8 +265,8 @@ class SqliteSpool(Lanes[DiskLane]):
         try:
             if failure.kind == "damaged" or self._condition.unreadable:
                 await self._keeper.replace(str(failure))
-            elif failure.kind == "failing":
-                await self._keeper.detach()
+            elif failure.kind != "disk_full":  # on a full disk what is there can still be read
+                await self._keeper.detach()  # lets whoever mends the file system unmount it
         except DiskError as again:
             self._condition.failed(again, self._clock())
             await self._keeper.detach()

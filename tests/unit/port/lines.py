@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import subprocess
 import sys
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -76,6 +77,25 @@ def reader(
         silent_after_s=silent_after_s,
         look_every_s=0.02,
     )
+
+
+@contextlib.asynccontextmanager
+async def reading(reader: Reader) -> AsyncIterator[None]:
+    """The reader reads."""
+    task = asyncio.create_task(reader.read())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for it, for 5 s at most."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.002)
 
 
 _HOLD = """

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import socket
 import termios
-from collections.abc import AsyncIterator
 
 import pytest
 
 from serial2iot.errors import PortError
 from serial2iot.port import line_mode
 from serial2iot.port.options import PortOptions
-from serial2iot.port.reader import Reader
 from serial2iot.port.serial_port import SerialPort
 from serial2iot.wire.options import LengthOptions, WireOptions
-from tests.unit.port.lines import Pty, Taken, reader
-
-
-@contextlib.asynccontextmanager
-async def reading(reader: Reader) -> AsyncIterator[None]:
-    task = asyncio.create_task(reader.read())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def until(condition: object) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.002)
-
+from tests.unit.port.lines import Pty, Taken, reader, reading, until
 
 WHOLE = [b'{"n":1}', b'{"n":2}', b'{"n":3}', b'{"n":4}', b'{"n":5}']
 

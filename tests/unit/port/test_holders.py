@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from serial2iot.port import holders as room
-from serial2iot.port.holders import Holder, holders
+from serial2iot.port.holders import Holder, holders, lockers
 from tests.unit.port.lines import Pty, held
 
 
@@ -23,8 +23,14 @@ def test_a_program_that_has_it_open_is_named() -> None:
 
 def test_a_lock_tells_on_whom_we_may_not_look_into(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_having_open", lambda _: iter(()))
-    with Pty() as pty, held(pty.device, "picocom", locked=True) as pid:
+    with Pty() as pty, held(pty.device, "picocom", locked=True) as pid, held(pty.device, "agetty"):
         assert holders(pty.device) == [Holder(pid, "picocom")]
+
+
+def test_who_keeps_others_out_is_told_from_who_only_listens() -> None:
+    with Pty() as pty, held(pty.device, "picocom", locked=True) as pid, held(pty.device, "agetty") as other:
+        assert lockers(pty.device) == [Holder(pid, "picocom")]
+        assert {holder.pid for holder in holders(pty.device)} == {pid, other}
 
 
 def test_no_device_no_holder() -> None:

@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from serial2iot.port import serial_port
-from serial2iot.port.reader import Reader
 from serial2iot.port.serial_port import SerialPort
 from tests.leaks import open_descriptors
-from tests.unit.port.lines import Pty, Taken, reader
-
-
-@contextlib.asynccontextmanager
-async def reading(reader: Reader) -> AsyncIterator[None]:
-    task = asyncio.create_task(reader.read())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def until(condition: object) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.002)
+from tests.unit.port.lines import Pty, Taken, reader, reading, until
 
 
 async def test_absent_at_start_is_a_state_that_is_said_once(tmp_path: Path) -> None:

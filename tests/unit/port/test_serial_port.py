@@ -80,7 +80,7 @@ async def test_a_line_that_hangs_up_is_lost_and_a_silent_one_is_not() -> None:
         await port.open()
         assert await port.read(0.01) == b""
         pty.hang_up()
-        with pytest.raises(PortError, match="hung up|unplugged"):
+        with pytest.raises(PortError, match=r"hung up|unplugged"):
             await port.read()
         port.close()
         port.close()
