@@ -1,9 +1,14 @@
-"""The real daemon as a process of its own, with a real notify socket: treated as systemd treats it."""
+"""The real daemon as a process of its own, with a real notify socket: treated as systemd treats it.
+
+That includes the descriptor store (`stored`), which outlives the process and is handed to the next one that is
+started: FDSTORE=1 and FDSTOREREMOVE=1 of sd_notify(3), LISTEN_FDS of sd_listen_fds(3).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -22,10 +27,12 @@ class DaemonProcess:
         self.config = config
         self.log: list[str] = []
         self.notified: list[str] = []
+        self.stored: list[tuple[str, int]] = []
         self._environment = environment
         self._news = asyncio.Condition()
         self._process: asyncio.subprocess.Process | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._reading: asyncio.Task[None] | None = None
+        self._telling: asyncio.Future[None] | None = None
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.bind("\0" + f"serial2iot-test-{os.getpid()}-{id(self)}")
 
@@ -38,6 +45,7 @@ class DaemonProcess:
             self.signal(signal.SIGKILL)
             await self.exit()
         self._socket.close()
+        self.empty_store()
 
     @property
     def running(self) -> bool:
@@ -61,13 +69,31 @@ class DaemonProcess:
         }
         self._process = await asyncio.create_subprocess_exec(
             *("setpriv", "--pdeathsig", "KILL"),  # also when the test run itself is killed
+            *self._handing_over(),
             *(sys.executable, "-m", "serial2iot", "run", "--config", str(self.config)),
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            pass_fds=[fd for _, fd in self.stored],
         )
-        self._tasks = [asyncio.create_task(self._read_log()), asyncio.create_task(self._read_notify())]
+        asyncio.get_running_loop().add_reader(self._socket, self._read_notify)
+        self._reading = asyncio.create_task(self._read_log())
+
+    def empty_store(self) -> None:
+        """What `systemctl stop` does to the descriptor store, or what is done by hand."""
+        for _, fd in self.stored:
+            os.close(fd)
+        self.stored.clear()
+
+    def _handing_over(self) -> list[str]:
+        """The words before the command that give it what is stored as descriptors 3, 4, ... by name."""
+        if not self.stored:
+            return []
+        names = ":".join(name for name, _ in self.stored)
+        moves = " ".join(f"{number}<&{fd} {fd}<&-" for number, (_, fd) in enumerate(self.stored, 3))
+        listen = f"LISTEN_PID=$$ LISTEN_FDS={len(self.stored)} LISTEN_FDNAMES={names}"
+        return ["bash", "-c", f'export {listen}; exec "$@" {moves}', "bash"]
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -78,10 +104,12 @@ class DaemonProcess:
         """Wait for its end; the exit status, negative for a signal."""
         assert self._process is not None
         status = await asyncio.wait_for(self._process.wait(), PATIENCE_S)
-        await asyncio.wait_for(self._tasks[0], PATIENCE_S)
-        self._tasks[1].cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._tasks[1]
+        assert self._reading is not None
+        await asyncio.wait_for(self._reading, PATIENCE_S)
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._read_notify()
+        if self._telling is not None:
+            await self._telling
         return status
 
     async def stop(self) -> int:
@@ -121,12 +149,26 @@ class DaemonProcess:
         await self._process.wait()
         await self._tell()
 
-    async def _read_notify(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            message = await loop.sock_recv(self._socket, 4096)
-            self.notified.extend(message.decode().splitlines())
-            await self._tell()
+    def _read_notify(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                message, fds, _, _ = socket.recv_fds(self._socket, 4096, 8)
+                lines = message.decode().splitlines()
+                self._keep(lines, fds)
+                self.notified.extend(lines)
+                self._telling = asyncio.ensure_future(self._tell())
+
+    def _keep(self, lines: list[str], fds: list[int]) -> None:
+        name = next((line[7:] for line in lines if line.startswith("FDNAME=")), "stored")
+        if "FDSTORE=1" in lines:
+            # Far from the numbers under which the next process is to find them.
+            self.stored += [(name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)) for fd in fds]
+        if "FDSTOREREMOVE=1" in lines:
+            for each in [each for each in self.stored if each[0] == name]:
+                self.stored.remove(each)
+                os.close(each[1])
+        for fd in fds:
+            os.close(fd)
 
     async def _tell(self) -> None:
         async with self._news:

@@ -34,6 +34,7 @@ from serial2iot.host import door
 from serial2iot.host.clock import Clock, boot_id
 from serial2iot.host.health import Health
 from serial2iot.host.notify import Notify
+from serial2iot.host.stored_port import Store
 from serial2iot.lookout import Lookout
 from serial2iot.readers import Readers
 from serial2iot.report import Parts
@@ -81,7 +82,7 @@ class Service:
             beat=self._health.beat_of("publisher"),
         )
         self._takeover = Takeover()
-        self._readers = Readers(self._spool.append, self._clock.stamp, self._health)
+        self._readers = Readers(self._spool.append, self._clock.stamp, self._health, Store(self._notify))
 
     async def run(self) -> None:
         """Run until a signal. Raises what ended a part that must not end."""

@@ -1,1 +1,1 @@
-"""Commands of `serial2iot` that work beside the daemon: a module each, with `add_arguments` and `async run`."""
+"""Commands of `serial2iot` beside `run` and `check`: a module each, with `add_arguments` and `async run`."""

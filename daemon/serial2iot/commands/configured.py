@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
+from serial2iot.commands.config_option import config_path
 from serial2iot.errors import PortError
 from serial2iot.settings import PortSettings, load
-
-DEFAULT_CONFIG = Path("/etc/serial2iot/config.toml")
-
-
-def add_config(parser: argparse.ArgumentParser) -> None:
-    """The option by which every command is told of the configuration."""
-    where = f"the configuration (else $SERIAL2IOT_CONFIG, else {DEFAULT_CONFIG})"
-    parser.add_argument("--config", type=Path, metavar="PATH", help=where)
 
 
 def configured_port(args: argparse.Namespace, name: str | None) -> PortSettings:
     """The port of that name; without one, the only port there is. Raises ConfigError, PortError."""
-    path = args.config or Path(os.environ.get("SERIAL2IOT_CONFIG") or DEFAULT_CONFIG)
+    path = config_path(args)
     ports = {each.port.name: each for each in load(path, os.environ).ports}
     if name is None and len(ports) == 1:
         return next(iter(ports.values()))

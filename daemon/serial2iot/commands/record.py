@@ -10,7 +10,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from serial2iot.commands.configured import add_config, configured_port
+from serial2iot.commands.config_option import add_config
+from serial2iot.commands.configured import configured_port
 from serial2iot.errors import PortError
 from serial2iot.port.options import PortOptions
 from serial2iot.port.recording import Recorder

@@ -11,7 +11,8 @@ import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
-from serial2iot.commands.configured import add_config, configured_port
+from serial2iot.commands.config_option import add_config
+from serial2iot.commands.configured import configured_port
 from serial2iot.emulator.arduino import SimulatedArduino
 from serial2iot.port.holders import holders
 from serial2iot.port.recording import Chunk, Event, read

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -16,7 +15,6 @@ from serial2iot.spool.contract import SpoolOptions
 
 RUNTIME_DIRECTORY = Path("/run/serial2iot")  # RuntimeDirectory= of the unit
 PATIENCE_S = 10.0
-RELOAD_S = 60.0  # a reload reads certificates and opens ports before it answers
 
 
 def ask(path: Path, request: Mapping[str, object], *, within_s: float = PATIENCE_S) -> dict[str, Any]:
@@ -42,7 +40,7 @@ def ask(path: Path, request: Mapping[str, object], *, within_s: float = PATIENCE
     raise kind(answer["error"], hint=answer["hint"])
 
 
-def find(config: Path, *, system: bool, environ: Mapping[str, str] = os.environ) -> Path:
+def find(config: Path, *, system: bool, environ: Mapping[str, str]) -> Path:
     """Where the daemon that runs on this configuration listens.
 
     `system` says that it is the system's own configuration, whose daemon systemd gives a folder for its socket.

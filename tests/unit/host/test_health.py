@@ -11,3 +11,13 @@ def test_only_the_part_that_stopped_beating_hangs() -> None:
     now = PATIENCE_S + 1
     reader()
     assert health.hanging() == ["publisher"]
+
+
+def test_a_part_that_left_is_not_waited_for() -> None:
+    now = 0.0
+    health = Health(lambda: now)
+    health.beat_of("port gps")
+    health.leave("port gps")
+    health.leave("port gps")
+    now = PATIENCE_S + 1
+    assert health.hanging() == []
