@@ -188,7 +188,7 @@ class Kills:
             if isinstance(result, Exception):
                 raise result
         await settled()
-        if results[1]:
+        if results[1] is True:
             times = self.figures.arrived.times
             self._owed_again.update({number: times[number] for number in published})
         self._relay.cut()
@@ -200,7 +200,10 @@ class Kills:
             await daemon.said("port open")
         if not daemon.running:
             return
-        await self._board.drained()  # what the daemon before this one left; who read it is not known
+        # What the daemon before this one left goes first. Who reads it is not known, and a line that was cut by
+        # opening the port takes the one behind it along.
+        await self._board.send(b"\n")
+        await self._board.drained()
         while True:
             first, self._said = self._said + 1, self._said + self._random.randint(1, 20)
             await self._board.send_numbered(self._said - first + 1, first=first)
@@ -228,7 +231,12 @@ class Kills:
         figures.parts += [Part(first, last, killed_at - at) for first, last, at in read]
         self._note_commits(daemon)
 
+    def _note_log(self, daemon: DaemonProcess) -> None:
+        with (self._scene.place / "daemons.log").open("a") as log:
+            log.writelines(f"{self.figures.kills} {line}\n" for line in daemon.log)
+
     def _note_commits(self, daemon: DaemonProcess) -> None:
+        self._note_log(daemon)
         took = [float(found[1]) for line in daemon.log if (found := _COMMITTED.search(line))]
         self.figures.commits += len(took)
         self.figures.slowest_commit_s = max([self.figures.slowest_commit_s, *took])
@@ -297,9 +305,14 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--commit-after", type=float, default=0.3, metavar="S")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--directory", type=Path, help="where what is left stays, the daemons' log with it")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="serial2iot-kills-") as directory:
-        figures = asyncio.run(run(Options(given.kills, given.commit_after, given.seed), Path(directory)))
+    with contextlib.ExitStack() as stack:
+        directory = given.directory
+        if directory is None:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serial2iot-kills-")))
+        directory.mkdir(exist_ok=True)
+        figures = asyncio.run(run(Options(given.kills, given.commit_after, given.seed), directory))
     print(figures)
     return 0 if figures.kept else 1
 

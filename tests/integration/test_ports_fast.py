@@ -7,8 +7,11 @@ loses it. It keeps the pace of the wire: time in which it did not run itself is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +31,7 @@ os.symlink(os.ttyname(slave), link)
 print("plugged", flush=True)
 sys.stdin.readline()
 said = lost = n = 0
+lost_at = []
 owed = b""
 began = then = time.monotonic()
 while then - began < seconds or owed:
@@ -44,15 +48,24 @@ while then - began < seconds or owed:
     except BlockingIOError:
         taken = 0
     said += taken
-    lost += len(chunk) - taken
+    if taken < len(chunk):
+        lost += len(chunk) - taken
+        lost_at.append(round(now - began, 3))
 took = time.monotonic() - began
 unread = select.poll()
 unread.register(slave, select.POLLIN)
 while unread.poll(0):
     time.sleep(0.01)
-print(json.dumps({"said": said, "lost": lost, "lines": n, "took": took}), flush=True)
+print(json.dumps({"said": said, "lost": lost, "lines": n, "took": took, "lost_at": lost_at[:20]}), flush=True)
 sys.stdin.readline()
 """
+
+
+def go_first(pid: int) -> None:
+    """On a busy machine as on one that has nothing else to do, where we may."""
+    with contextlib.suppress(PermissionError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), -15)
 
 
 @pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(300)])])
@@ -70,6 +83,8 @@ async def test_three_megabaud_while_the_spool_commits(scene: Scene, cloud: Emula
         try:
             await writer.stdout.readline()
             await daemon.said("port open")
+            go_first(daemon.pid)
+            go_first(writer.pid)
             writer.stdin.write(b"\n")
             result = json.loads(await writer.stdout.readline())
             assert await daemon.stop() == 0
@@ -83,7 +98,7 @@ async def test_three_megabaud_while_the_spool_commits(scene: Scene, cloud: Emula
         f"{result['said']} bytes at {rate / 1000:.0f} kB/s: {result['lost']} lost; {sums['received']} of "
         f"{result['lines']} readings; spool {database.stat().st_size / 1e6:.1f} MB"
     )
-    assert result["lost"] == 0, "EAGAIN: bytes for which the line had no room"
+    assert result["lost"] == 0, f"EAGAIN: the line had no room at {result['lost_at']} s"
     assert sums["received"] == result["lines"]
     assert not [line for line in daemon.log if "bad frame" in line]
     assert rate > 0.8 * BYTES_A_SECOND

@@ -56,6 +56,10 @@ class Lane:
             return due
         return max(0.0 if drain or self.alone else due, self._suspicion.wait(now))
 
+    def link_up(self, now: float) -> None:
+        """There is a new connection."""
+        self._suspicion.link_up(now)
+
     def take(self, spool: Spool) -> tuple[Message, bool] | None:
         """Borrow the next message, and say whether it must travel alone."""
         alone = self.alone
@@ -145,6 +149,11 @@ class Lanes:
             self._turn = (self._turn + 1) % len(lanes)
             lanes = lanes[self._turn :] + lanes[: self._turn]
         return iter(sorted(lanes, key=lambda lane: not lane.alone))
+
+    def link_up(self, now: float) -> None:
+        """Tell each lane of a new connection."""
+        for lane in self._lanes.values():
+            lane.link_up(now)
 
     def ready(self, spool: Spool) -> int:
         """Readings that wait on topics that are not refused."""

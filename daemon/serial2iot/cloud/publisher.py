@@ -93,6 +93,7 @@ class Publisher:
         """A connection is there and the birth is on its way: from now on it may be published."""
         self._link = True
         self._heard.clear()
+        self._lanes.link_up(time.monotonic())
         self.wake()
 
     def link_down(self, loss: LinkLoss) -> None:

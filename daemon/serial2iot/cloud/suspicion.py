@@ -14,6 +14,9 @@ empty the spool. Rules, for each topic (each lane of the spool):
 4. A PUBACK that says 0x87 refuses the topic at once.
 5. A refused topic keeps its readings and is probed with one reading alone every `PROBE_EVERY_S`. An
    acknowledged probe clears it. Other topics go on.
+6. A probe may cost the link, so a new connection first belongs to the other topics for `CALM_S`. That is longer
+   than the 30 s after which the session's back-off starts over: without it, a back-off that an outage had
+   driven up to a minute would make a probe due on every connection, and end each before anything else went.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 PROBE_EVERY_S = 60.0
+CALM_S = 35.0
 CUTS_BEFORE_DOUBT = 3
 
 
@@ -57,6 +61,10 @@ class Suspicion:
     def wait(self, now: float) -> float:
         """Seconds until this topic may be tried."""
         return max(0.0, self.probe_at - now) if self.standing is Standing.REFUSED else 0.0
+
+    def link_up(self, now: float) -> None:
+        """A new connection: no probe before the others had their turn."""
+        self.probe_at = max(self.probe_at, now + CALM_S)
 
     def acknowledged(self, ids: list[int]) -> None:
         """The broker took these readings."""

@@ -81,6 +81,10 @@ class Emulator:
     rules: dict[str, RuleRunner]  # by name
 
     def __init__(self, options: EmulatorOptions, on_shadow: OnShadow = lambda key, document: None) -> None:
+        if options.front and (options.acl is not None or options.listener_lines):
+            raise EmulatorError(
+                "acl and listener_lines are for mosquitto's own listener", hint="set front=False as well"
+            )
         self._options = options
         self._on_shadow = on_shadow
         self._tasks: list[asyncio.Task[None]] = []

@@ -229,6 +229,7 @@ class Connection(TlsServer):
     # Packets of the device. --------------------------------------------------------------------------------
 
     def _connect(self, packet: mqtt5.ConnectPacket) -> None:
+        self.greeted()
         self.connect = packet
         thing = thing_of(self._certificate())
         self.judge = Judge(self._house.terms, Client(packet.client_id, thing))

@@ -198,9 +198,9 @@ class Front:
         code = connection.judge.connect(connection.connect)
         since = now - self._connected_at.get(client_id, -quotas.CONNECT_EVERY_S)
         self._connected_at[client_id] = now
-        if code is _Ack.SUCCESS and self.terms.quotas and since < quotas.CONNECT_EVERY_S:
+        if code == _Ack.SUCCESS and self.terms.quotas and since < quotas.CONNECT_EVERY_S:
             code = _Ack.QUOTA_EXCEEDED
-        if code is not _Ack.SUCCESS:
+        if code != _Ack.SUCCESS:
             self.refused.append((client_id, int(code)))
             return code
         if (other := self._current.get(client_id)) is not None:

@@ -71,7 +71,7 @@ class Judge:
         """Return what happens to a PUBLISH of the device, None for nothing. Its alias is resolved already."""
         usage, terms = self.usage, self._terms
         usage.publish(now)
-        if packet.qos is mqtt5.QoS.EXACTLY_ONCE:
+        if packet.qos == mqtt5.QoS.EXACTLY_ONCE:
             return _client_error(_Code.QOS_NOT_SUPPORTED)
         if terms.quotas and (invalid := _too_much(packet)):
             return invalid

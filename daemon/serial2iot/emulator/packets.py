@@ -56,12 +56,12 @@ def for_broker(connect: mqtt5.ConnectPacket) -> bytes:
 
 def at_most_qos_1(subscribe: mqtt5.SubscribePacket) -> bytes | None:
     """Return the SUBSCRIBE as AWS grants it, None if that is as it is."""
-    if all(wanted.max_qos is not mqtt5.QoS.EXACTLY_ONCE for wanted in subscribe.topic_filters):
+    if all(wanted.max_qos != mqtt5.QoS.EXACTLY_ONCE for wanted in subscribe.topic_filters):
         return None
     granted = [
         mqtt5.TopicFilter(
             wanted.pattern,
-            max_qos=min(wanted.max_qos, mqtt5.QoS.AT_LEAST_ONCE),
+            max_qos=mqtt5.QoS.AT_LEAST_ONCE if wanted.max_qos == mqtt5.QoS.EXACTLY_ONCE else wanted.max_qos,
             no_local=wanted.no_local,
             retain_as_published=wanted.retain_as_published,
             retain_handling=wanted.retain_handling,

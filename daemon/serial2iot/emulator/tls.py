@@ -18,7 +18,7 @@ from serial2iot.emulator.pki import Credentials
 ALPN = "x-amzn-mqtt-ca"
 """What tells MQTT with certificates from HTTP on port 443 (IoT developer guide, "Device communication protocols")."""
 
-HANDSHAKE_WITHIN_S = 10.0
+GREET_WITHIN_S = 10.0  # from TCP to `greeted`
 CLOSE_WITHIN_S = 1.0  # for a peer that does not read what is still to be sent
 _READ = 1 << 16
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, for no time
@@ -36,30 +36,33 @@ def server_context(server: Credentials) -> ssl.SSLContext:
 
 
 class TlsServer(asyncio.Protocol):
-    """One connection. A subclass is told in `secured`, `received`, `lost`, `full` and `drained`."""
+    """One connection. A subclass is told in `received`, `full` and `lost`, and tells when it was `greeted`."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._secure = False
         self._closing = False
+        self._paused = False
         self.address = ""  # of the peer
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     # For the subclass. -------------------------------------------------------------------------------------
 
-    def secured(self) -> None:
-        """The handshake is done; the peer has shown its certificate."""
-
     def received(self, data: bytes) -> None:
-        """Plain bytes came."""
+        """Plain bytes came, from a peer that has shown its certificate."""
 
     def lost(self) -> None:
         """The connection is gone. Called once for each connection, handshake or not."""
 
     def full(self, is_full: bool) -> None:
         """The peer reads slower than we write, or has caught up."""
+
+    def greeted(self) -> None:
+        """The peer said who it is, and may now be silent."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def write(self, data: bytes) -> None:
         """Send plain bytes."""
@@ -71,10 +74,12 @@ class TlsServer(asyncio.Protocol):
         """Stop to read, or go on."""
         if self._transport is None or self._closing:
             return
+        self._paused = paused
         if paused:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+            asyncio.get_running_loop().call_soon(self.data_received, b"")  # what came before the pause
 
     def close(self, *, silent: bool = False) -> None:
         """End what we send, with TLS's goodbye unless `silent`, and drop what still comes.
@@ -108,7 +113,7 @@ class TlsServer(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.address = transport.get_extra_info("peername")[0]
-        self._limit(HANDSHAKE_WITHIN_S)
+        self._limit(GREET_WITHIN_S)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -140,12 +145,9 @@ class TlsServer(asyncio.Protocol):
         self.tls.do_handshake()
         self._secure = True
         self._flush()
-        if self._timer is not None:
-            self._timer.cancel()
-        self.secured()
 
     def _decrypt(self) -> None:
-        while not self._closing:
+        while not self._closing and not self._paused:
             data = self.tls.read(_READ)
             if not data:  # the peer said goodbye
                 if self._transport is not None:

@@ -36,6 +36,10 @@ QUIET_S = 5.0  # a read on a silent line returns after this, so that its reader 
 PULSE_S = 0.25  # DTR low for so long resets an Arduino, as its IDE does before an upload
 
 PTY_MAJORS = range(136, 144)  # Unix98 pty slaves (Documentation/admin-guide/devices.txt)
+_TO_FREE = {
+    "serial2iot": "stop the daemon for as long: sudo systemctl stop serial2iot",
+    "systemd": "it keeps the daemon's open lines: sudo systemctl clean --what=fdstore serial2iot",
+}
 _DTR = termios.TIOCM_DTR.to_bytes(4, "little")
 
 
@@ -244,9 +248,8 @@ def _in_use(device: str) -> PortError:
     seen = lockers(device) or holders(device)
     if not seen:
         return PortError(f"{device} is in use by another program", hint="see who: sudo serial2iot ports")
-    hint = "stop that program: a line has one reader"
-    if any(holder.name == "serial2iot" for holder in seen):
-        hint = "stop the daemon for as long: sudo systemctl stop serial2iot"
+    hints = [_TO_FREE[holder.name] for holder in seen if holder.name in _TO_FREE]
+    hint = hints[0] if hints else "stop that program: a line has one reader"
     return PortError(f"{device} is in use by {', '.join(map(str, seen))}", hint=hint)
 
 

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from serial2iot.errors import ConfigError
+from serial2iot.port import network
 from serial2iot.port.options import DeviceMatch, PortOptions
 from serial2iot.settings.result import PortSettings
 from serial2iot.settings.values import Between, Number, Whole, sentenced, shown, wrong
@@ -60,6 +61,7 @@ _BOUNDED: dict[tuple[type, str], Any] = {
     (PortOptions, "name"): Annotated[str, AfterValidator(sentenced(port_name))],
     (PortOptions, "device"): Annotated[str, Field(min_length=1)] | None,
     (PortOptions, "baud"): Annotated[Whole, AfterValidator(Between(50, 12_000_000))],
+    (PortOptions, "silent_after_s"): Annotated[Number, AfterValidator(Between(0, 86_400))],
     (DeviceMatch, "vid"): Annotated[Whole, AfterValidator(Between(0, 0xFFFF, _HEX))] | None,
     (DeviceMatch, "pid"): Annotated[Whole, AfterValidator(Between(0, 0xFFFF, _HEX))] | None,
 }
@@ -131,6 +133,13 @@ def _port_problems(port: PortOptions) -> Iterator[ConfigError]:
     if port.device is None and port.match is None:
         hint = 'device = "/dev/ttyACM0"; ls -l /dev/serial/by-id/ shows what is plugged in.'
         yield ConfigError("has neither device nor match; allowed: one of them", hint=hint)
+    if port.device is not None and "://" in port.device:
+        try:
+            network.address(port.device)
+        except ValueError:
+            hint = 'device = "socket://192.168.1.20:4000"'
+            what = f"{shown(port.device)} is no address; allowed: a path, or socket://host:port"
+            yield ConfigError(what, key="device", hint=hint)
     if port.match == DeviceMatch():
         hint = "match = { vid = 0x2341, pid = 0x0043 }; lsusb shows both."
         yield ConfigError("says nothing; needed: vid, pid or serial", key="match", hint=hint)

@@ -1,6 +1,6 @@
 """Who is to blame for a hang-up: nobody, until it is proved."""
 
-from serial2iot.cloud.suspicion import PROBE_EVERY_S, Standing, Suspicion
+from serial2iot.cloud.suspicion import CALM_S, PROBE_EVERY_S, Standing, Suspicion
 
 
 def cut_alone(suspicion: Suspicion, id: int, times: int = 1, now: float = 0.0) -> None:
@@ -80,3 +80,19 @@ def test_the_server_blames_a_message_that_was_alone() -> None:
     assert suspicion.faulted([1], 0.0, alone=True)
     assert not Suspicion().faulted([1, 2], 0.0, alone=True), "which of two?"
     assert not Suspicion().faulted([1], 0.0, alone=False), "or one of the others?"
+
+
+def test_a_probe_that_is_overdue_leaves_a_new_connection_to_the_others_first() -> None:
+    suspicion = Suspicion()
+    suspicion.refused(0.0)
+    back_after_s = 10 * PROBE_EVERY_S
+    suspicion.link_up(back_after_s)
+    assert suspicion.wait(back_after_s) == CALM_S
+    assert suspicion.wait(back_after_s + CALM_S) == 0.0
+
+
+def test_a_probe_waits_no_less_because_the_link_is_new() -> None:
+    suspicion = Suspicion()
+    suspicion.refused(0.0)
+    suspicion.link_up(1.0)
+    assert suspicion.wait(0.0) == PROBE_EVERY_S

@@ -28,7 +28,11 @@ def port_at(device: str | Path, **options: Any) -> SerialPort:
 
 async def test_a_second_opener_is_told_who_the_first_is() -> None:
     with Pty() as pty:
-        for name, hint in (("picocom", "stop that program"), ("serial2iot", "systemctl stop serial2iot")):
+        for name, hint in (
+            ("picocom", "stop that program"),
+            ("serial2iot", "systemctl stop serial2iot"),
+            ("systemd", "--what=fdstore"),
+        ):
             with held(pty.device, name, locked=True) as pid:
                 with pytest.raises(PortError, match=rf"in use by {name} \(pid {pid}\)") as caught:
                     await port_at(pty.device).open()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 
 from serial2iot.port.silence import Remedy, Silence
 
@@ -25,7 +25,7 @@ def test_reopen_and_pulse_by_turns_ever_later() -> None:
 
 def test_never_more_than_an_hour_apart() -> None:
     at = [second for second, _ in climbed(Silence(600, 0.0), 40_000)]
-    assert max(later - sooner for sooner, later in itertools.pairwise(at)) == 3600
+    assert max(later - sooner for sooner, later in pairwise(at)) == 3600
 
 
 def test_silence_is_normal_unless_it_is_configured() -> None:
