@@ -22,15 +22,20 @@ class Said(NamedTuple):
     err: str
 
 
-async def command(*words: str | Path, **environment: str) -> Said:
-    """Run `serial2iot ...` to its end."""
-    process = await asyncio.create_subprocess_exec(
+async def start(*words: str | Path, **environment: str) -> asyncio.subprocess.Process:
+    """Begin `serial2iot ...`."""
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "serial2iot", *map(str, words)),
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "daemon"), **environment},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def command(*words: str | Path, **environment: str) -> Said:
+    """Run `serial2iot ...` to its end."""
+    process = await start(*words, **environment)
     out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode is not None
     return Said(process.returncode, out.decode(), err.decode())

@@ -34,6 +34,7 @@ class Answers:
         self._parts = parts
         self._notify = notify
         self._reloading = asyncio.Lock()
+        self._ended = False
 
     def table(self) -> Mapping[str, Answer]:
         """Each by the word it is asked with."""
@@ -70,6 +71,10 @@ class Answers:
     async def reload(self, _: Request) -> Mapping[str, object]:
         """Read the configuration again and apply what can change. Raises ConfigError; then all is as before."""
         async with self._reloading:
+            if self._ended:
+                raise Serial2IotError(
+                    "the daemon is stopping", hint="it reads its configuration when it starts"
+                )
             self._notify.reloading()
             try:
                 return await self._reload()
@@ -113,5 +118,11 @@ class Answers:
 
     async def reload_unasked(self) -> None:
         """SIGHUP: a reload with nobody to hear the answer; a refusal is in the log."""
-        with contextlib.suppress(ConfigError):
+        with contextlib.suppress(Serial2IotError):
             await self.reload({})
+
+    async def end(self) -> None:
+        """The daemon stops: change nothing any more. Waits for the reload that is under way."""
+        self._ended = True
+        async with self._reloading:
+            pass

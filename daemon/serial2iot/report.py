@@ -13,7 +13,8 @@
     certificate   path, not_after (ISO 8601), days_left (negative: expired)
     telemetry     layout, limits, mode (offline catching_up live draining ended), in_flight (messages),
                   outrun: null or port, port_rate, rate, leaves (readings/s), hint
-    ports[]       name, configured, device (null: absent), rate (readings/s), topic,
+    ports[]       name, configured, device (null: absent), absent (null, or reason, hint), rate (readings/s), topic,
+                  silent_s (null, or for how long nothing came although silent_after_s is over),
                   standing of the topic (clear suspected doubted refused),
                   last: null or ago_s, time_ms, values;   wire: bytes, filtered, nulled, bad_frames {reason: n};
                   books: carried_over, received, acknowledged, waiting, dropped {reason: n}
@@ -44,7 +45,7 @@ from serial2iot.host.clock import Clock
 from serial2iot.host.pressure import Pressure
 from serial2iot.host.rates import Rates
 from serial2iot.host.recent import recent
-from serial2iot.readers import Readers
+from serial2iot.readers import Line, Readers
 from serial2iot.settings import Settings
 from serial2iot.spool.contract import Spool
 from serial2iot.spool.run_number import RunNumber
@@ -150,6 +151,8 @@ def _port(parts: Parts, name: str) -> dict[str, Any]:
         "name": name,
         "configured": line is not None,
         "device": line.reader.device if line else None,
+        "absent": _absent(line),
+        "silent_s": line.reader.silent_s if line else None,
         "rate": _rounded(parts.rates.of(name)),
         "topic": lane.topic,
         "standing": lane.standing.value,
@@ -157,6 +160,11 @@ def _port(parts: Parts, name: str) -> dict[str, Any]:
         "wire": {**asdict(counts), "bad_frames": dict(counts.bad_frames)},
         "books": _lane_books(parts.spool.lanes().get(name)),
     }
+
+
+def _absent(line: Line | None) -> dict[str, Any] | None:
+    why = line.reader.absent if line else None
+    return {"reason": str(why), "hint": why.hint} if why else None
 
 
 def _last(parts: Parts, name: str) -> dict[str, Any] | None:

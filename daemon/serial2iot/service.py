@@ -15,7 +15,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import structlog
@@ -82,6 +82,7 @@ class Service:
             beat=self._health.beat_of("publisher"),
         )
         self._takeover = Takeover()
+        self._reload: Callable[[], object] = lambda: None
         self._readers = Readers(self._spool.append, self._clock.stamp, self._health, Store(self._notify))
 
     async def run(self) -> None:
@@ -118,12 +119,13 @@ class Service:
         looking = tasks.create_task(lookout.watch(), name="lookout")
         answers = Answers(parts, self._notify)
         async with door.Door(self._socket, answers.table()):
-            self._listen_to_hangup(tasks, answers)
+            self._reload = lambda: tasks.create_task(answers.reload_unasked(), name="reload")
             self._notify.ready()
             log.info("started", version=__version__, ports=len(self._settings.ports))
             await self._stop.wait()
             self._notify.stopping()
             log.info("stopping", waiting=self._waiting)
+            await answers.end()
 
         self._notify.extend_timeout(DRAIN_S + GOODBYE_S + DISCONNECT_S + SPOOL_S + MARGIN_S)
         await self._readers.end()
@@ -177,12 +179,8 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
-
-    def _listen_to_hangup(self, tasks: asyncio.TaskGroup, answers: Answers) -> None:
-        def reload() -> None:
-            tasks.create_task(answers.reload_unasked(), name="reload")
-
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+        # Before there is anything to reload the configuration has just been read.
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._reload())
 
     def _on_signal(self) -> None:
         """The first signal begins a clean stop, the second cuts its drain short."""

@@ -1,9 +1,11 @@
 """What people and scripts get to know of the running daemon, and what they can hand to it."""
 
+import asyncio
 import json
+import signal
 import stat
 
-from tests.ask import command, report, until
+from tests.ask import command, report, start, until
 from tests.scene import TELEMETRY, Arrivals, Scene
 
 
@@ -125,3 +127,16 @@ async def test_watch_prints_lines_into_a_pipe(scene: Scene) -> None:
         assert first == "connected"
         assert len(readings) == 2
         assert all(" arduino " in line and "{" in line for line in readings)
+
+
+async def test_ctrl_c_ends_watch(scene: Scene) -> None:
+    config = scene.config()
+    async with scene.daemon(config) as daemon:
+        await daemon.heard("READY=1")
+        watching = await start("watch", "--config", config)
+        assert watching.stdout is not None
+        assert (await asyncio.wait_for(watching.stdout.readline(), 20)).endswith(b"connected\n")
+        watching.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(watching.wait(), 5) == 130
+        assert watching.stderr is not None
+        assert await watching.stderr.read() == b""

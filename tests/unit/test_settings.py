@@ -279,3 +279,16 @@ def test_the_description_follows_the_configuration(configuration: Configuration)
     assert "the newest reading is dropped" in text
     assert "the device with vid 2341, serial 85 at 115200 baud, 8E1, without resetting the board" in text
     assert "xor8 checked" in text
+
+
+def test_check_says_what_the_policy_must_allow(configuration: Configuration) -> None:
+    configuration.replace('topic = "my/things/{thing}/telemetry"', 'topic = "my/{port}"')
+    said = "\n".join(describe(configuration.load()))
+    for statement in (
+        "iot:Connect    client/RPI",
+        "iot:Publish    topic/my/arduino",
+        "iot:Publish    topic/my/gps",
+        "iot:Publish    topic/my/things/RPI/update",
+        "iot:Subscribe  topicfilter/$aws/things/RPI/shadow/update/documents",
+    ):
+        assert statement in said

@@ -78,7 +78,7 @@ class Publisher:
     @property
     def held_back(self) -> bool:
         """Whether a message is built and waits for nothing but the quota."""
-        return self._held is not None
+        return self._held is not None and time.monotonic() >= self._quiet_until
 
     @property
     def blameless(self) -> bool:

@@ -13,10 +13,10 @@ from serial2iot.commands.config_option import DEFAULT_CONFIG, config_path
 from serial2iot.host import client
 
 
-def ask(
+async def ask(
     args: argparse.Namespace, *, within_s: float = client.PATIENCE_S, **request: object
 ) -> dict[str, Any]:
     """The answer of the daemon that runs on the configuration that is meant. Raises as `client.ask` does."""
     config = config_path(args).absolute()
     path = client.find(config, system=config == DEFAULT_CONFIG, environ=os.environ)
-    return client.ask(path, request, within_s=within_s)
+    return await client.ask(path, request, within_s=within_s)

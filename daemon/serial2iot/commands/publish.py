@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(args: argparse.Namespace) -> int:
     """Hand it over, and say what it has become."""
-    took = ask(args, do="publish", port=args.port, text=" ".join(args.values))
+    took = await ask(args, do="publish", port=args.port, text=" ".join(args.values))
     values = json.dumps(took["values"], ensure_ascii=False)
     print(f"{took['port']} run {took['run']} seq {took['seq']}: {values} -> {took['topic']}")
     if not took["connected"]:

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(args: argparse.Namespace) -> int:
     """Wait for it, and say what it changed."""
-    result = ask(args, within_s=PATIENCE_S, do="reload")
+    result = await ask(args, within_s=PATIENCE_S, do="reload")
     print("changed: " + ", ".join(result["changed"]) if result["changed"] else "nothing changed")
     for warning in result["warnings"]:
         print(f"warning: {warning}")

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(args: argparse.Namespace) -> int:
     """Print the report, for people or as JSON (`report` has its keys)."""
-    report = ask(args, do="status")
+    report = await ask(args, do="status")
     if args.json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:

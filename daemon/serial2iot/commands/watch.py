@@ -19,5 +19,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(args: argparse.Namespace) -> int:
     """Look on, until Ctrl-C."""
-    watch(lambda: ask(args, do="status"), Console(), looks=args.looks)
+    await watch(lambda: ask(args, do="status"), Console(), looks=args.looks)
     return 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
-import socket
+import os.path
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,20 +17,17 @@ from serial2iot.spool.contract import SpoolOptions
 
 RUNTIME_DIRECTORY = Path("/run/serial2iot")  # RuntimeDirectory= of the unit
 PATIENCE_S = 10.0
+LARGEST_ANSWER = 64 << 20  # bytes; a report has the last values of every port, 128 KiB each at most
 
 
-def ask(path: Path, request: Mapping[str, object], *, within_s: float = PATIENCE_S) -> dict[str, Any]:
+async def ask(path: Path, request: Mapping[str, object], *, within_s: float = PATIENCE_S) -> dict[str, Any]:
     """The daemon's answer.
 
     Raises DaemonError where nobody answers, and what the daemon refused with: ConfigError or Serial2IotError.
     """
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(within_s)
-            connection.connect(str(path))
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            with connection.makefile("rb") as answers:
-                line = answers.readline()
+        async with asyncio.timeout(within_s):
+            line = await _exchange(path, json.dumps(request).encode() + b"\n")
     except OSError as error:
         raise _unreachable(path, error) from error
     if not line.endswith(b"\n"):
@@ -40,6 +39,17 @@ def ask(path: Path, request: Mapping[str, object], *, within_s: float = PATIENCE
     raise kind(answer["error"], hint=answer["hint"])
 
 
+async def _exchange(path: Path, line: bytes) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(str(path), limit=LARGEST_ANSWER)
+    try:
+        writer.write(line)
+        return await reader.readline()
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
 def find(config: Path, *, system: bool, environ: Mapping[str, str]) -> Path:
     """Where the daemon that runs on this configuration listens.
 
@@ -47,9 +57,9 @@ def find(config: Path, *, system: bool, environ: Mapping[str, str]) -> Path:
     """
     if given := environ.get("RUNTIME_DIRECTORY"):
         return place(Path(), given)
-    if system and RUNTIME_DIRECTORY.exists():
-        return RUNTIME_DIRECTORY / NAME
-    return place(_spool(config, environ), None)
+    beside_spool = place(_spool(config, environ), None)
+    by_hand = os.path.exists(beside_spool)  # noqa: PTH110 - Path.exists raises where we may not look
+    return RUNTIME_DIRECTORY / NAME if system and not by_hand else beside_spool
 
 
 def _spool(config: Path, environ: Mapping[str, str]) -> Path:

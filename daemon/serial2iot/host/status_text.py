@@ -78,6 +78,11 @@ def _port(port: Mapping[str, Any]) -> Iterator[str]:
     yield f"{where}, {rate(port['rate'])}" + (f", last {span(last['ago_s'])} ago" if last else "")
     if last:
         yield shortened(json.dumps(last["values"], ensure_ascii=False), WIDTH - LABEL)
+    if absent := port["absent"]:
+        yield f"! {absent['reason']}"
+        yield f"-> {absent['hint']}"
+    if port["silent_s"] is not None:
+        yield f"! silent for {span(port['silent_s'])}: is the board running?"
     books = port["books"]
     yield f"{books['received']} received, {books['waiting']} waiting -> {port['topic']}"
     if port["standing"] != "clear":

@@ -6,10 +6,11 @@ The only module of the daemon that knows rich, which is the extra `watch`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -27,32 +28,32 @@ COURSE = 30  # points of a plot, one a look
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-=*#"
 
-Ask = Callable[[], Mapping[str, Any]]
+Ask = Callable[[], Awaitable[Mapping[str, Any]]]
 Series = dict[tuple[str, str], deque[float]]
 
 
-def watch(ask: Ask, console: Console, *, looks: int | None = None) -> None:
+async def watch(ask: Ask, console: Console, *, looks: int | None = None) -> None:
     """Look on until interrupted, or for so many `looks`. Raises DaemonError where nobody answers the first."""
     follow = _live if console.is_terminal else _lines
-    follow(ask, console, looks)
+    await follow(ask, console, looks)
 
 
-def _looks(count: int | None) -> Iterator[None]:
+async def _looks(count: int | None) -> AsyncIterator[None]:
     """Now, and then once in EVERY_S."""
     done = 0
     while count is None or done < count:
         if done:
-            time.sleep(EVERY_S)
+            await asyncio.sleep(EVERY_S)
         done += 1
         yield
 
 
-def _lines(ask: Ask, console: Console, looks: int | None) -> None:
+async def _lines(ask: Ask, console: Console, looks: int | None) -> None:
     """`TIME PORT SEQ-OF-RECEIVED VALUES`, for each port that has a new reading; and each change of the link."""
     seen: dict[str, int] = {}
     link: bool | None = None
-    for _ in _looks(looks):
-        report = ask()
+    async for _ in _looks(looks):
+        report = await ask()
         if report["link"]["up"] != link:
             link = report["link"]["up"]
             print("connected" if link else "not connected", flush=True)
@@ -65,15 +66,15 @@ def _lines(ask: Ask, console: Console, looks: int | None) -> None:
                 print(f"{at} {port['name']} {received} {clean(values)}", flush=True)
 
 
-def _live(ask: Ask, console: Console, looks: int | None) -> None:
+async def _live(ask: Ask, console: Console, looks: int | None) -> None:
     series: Series = {}
-    report = ask()
+    report = await ask()
     bars = _BARS if "utf" in (console.encoding or "").lower() else _ASCII_BARS
     with Live(console=console, auto_refresh=False, vertical_overflow="crop", screen=True) as live:
-        for _ in _looks(looks):
+        async for _ in _looks(looks):
             trouble = ""
             try:
-                report = ask()
+                report = await ask()
                 _follow(series, report)
             except DaemonError as error:  # a restart: it will be back
                 trouble = str(error)
@@ -128,7 +129,7 @@ def _port(port: Mapping[str, Any], series: Series, bars: str) -> RenderableType:
         course = sparkline(list(series.get((port["name"], key), ())), bars)
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         table.add_row(Text(clean(key)), Text(clean(shown)), course)
-    where = (port["device"] or "absent") if port["configured"] else "by hand"
+    where = (port["device"] or "absent") if port["configured"] else "not configured"
     age = f", {span(port['last']['ago_s'])} ago" if port["last"] else ""
     title = Text(f"{port['name']}  {where}  {rate(port['rate'])}{age}")
     return Panel(table, title=title, title_align="left", border_style="blue" if port["device"] else "red")

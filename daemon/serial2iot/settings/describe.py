@@ -18,6 +18,7 @@ def describe(settings: Settings) -> list[str]:
         ("Telemetry", _telemetry(settings)),
         ("Presence", _presence(settings)),
         ("Connection", _connection(settings)),
+        ("What the certificate's policy must allow", _policy(settings)),
         ("Buffer", _buffer(settings)),
         ("Log", [f"level {settings.log.level}; awscrt's own: {settings.log.crt_level}"]),
     )
@@ -93,6 +94,20 @@ def _connection(settings: Settings) -> Iterator[str]:
     yield f"certificate {session.certificate}, valid until {until}"
     yield f"private key {session.private_key}"
     yield f"root CA {session.root_ca}"
+
+
+def _policy(settings: Settings) -> Iterator[str]:
+    """Topic by topic, in the words of an AWS IoT policy: what is missing there ends the connection unsaid."""
+    shadow = f"$aws/things/{settings.thing}/shadow"
+    telemetry = [topics.fill(settings.telemetry.topic, port=each.port.name) for each in settings.ports]
+    heard = (f"{shadow}/update/documents", f"{shadow}/get/accepted", f"{shadow}/get/rejected")
+    yield f"iot:Connect    client/{settings.session.client_id}"
+    for topic in dict.fromkeys((settings.presence.topic, *telemetry, f"{shadow}/get")):
+        yield f"iot:Publish    topic/{topic}"
+    for topic in heard:
+        yield f"iot:Subscribe  topicfilter/{topic}"
+    for topic in heard:
+        yield f"iot:Receive    topic/{topic}"
 
 
 def _buffer(settings: Settings) -> Iterator[str]:

@@ -42,7 +42,7 @@ async def path(tmp_path: Path) -> AsyncIterator[Path]:
 
 
 async def ask(path: Path, **request: object) -> dict[str, Any]:
-    return await asyncio.to_thread(client.ask, path, request)
+    return await client.ask(path, request)
 
 
 async def raw(path: Path, data: bytes) -> bytes:
@@ -129,9 +129,9 @@ async def test_where_no_socket_can_be_the_daemon_goes_on(tmp_path: Path) -> None
         pass
 
 
-def test_a_daemon_that_is_not_there(tmp_path: Path) -> None:
+async def test_a_daemon_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DaemonError, match="not running") as missing:
-        client.ask(tmp_path / "sock", {"do": "status"})
+        await client.ask(tmp_path / "sock", {"do": "status"})
     assert "systemctl start" in missing.value.hint
 
 
@@ -150,9 +150,11 @@ def test_where_it_is_looked_for(tmp_path: Path, text: str, environ: dict[str, st
     assert client.find(config, system=False, environ=environ) == tmp_path / expected
 
 
-def test_the_system_configuration_has_the_folder_of_the_unit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_system_configuration_has_the_folder_of_the_unit_unless_it_was_run_by_hand(
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(client, "RUNTIME_DIRECTORY", tmp_path)
-    assert client.find(Path("/x"), system=True, environ={}) == tmp_path / "serial2iot.sock"
-    assert client.find(Path("/x"), system=False, environ={}) != tmp_path / "serial2iot.sock"
+    config = tmp_path / "config.toml"
+    config.write_text('[buffer]\npath = "x.db"')
+    assert client.find(config, system=True, environ={}) == Path("/run/serial2iot/serial2iot.sock")
+    (tmp_path / "serial2iot.sock").touch()
+    assert client.find(config, system=True, environ={}) == tmp_path / "serial2iot.sock"

@@ -36,26 +36,26 @@ def test_sparkline() -> None:
     assert view.sparkline([0, 10], "_.#") == "_#"
 
 
-def screen(reports: list[Any]) -> str:
+async def screen(reports: list[Any]) -> str:
     out = io.StringIO()
     console = Console(
         file=out, force_terminal=True, width=80, height=24, color_system=None, legacy_windows=False
     )
     answers = iter(reports)
 
-    def ask() -> dict[str, Any]:
+    async def ask() -> dict[str, Any]:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    view.watch(ask, console, looks=len(reports) - 1)
+    await view.watch(ask, console, looks=len(reports) - 1)
     return out.getvalue()
 
 
-def test_the_screen_has_the_values_and_their_course() -> None:
+async def test_the_screen_has_the_values_and_their_course() -> None:
     reports = course(1, 1, 2, 3)
-    last = screen(reports).split("\x1b[H")[-1]
+    last = (await screen(reports)).split("\x1b[H")[-1]
     assert "connected" in last
     assert "arduino  /dev/ttyACM0  12/s" in last
     assert "▁▅█" in last
@@ -66,16 +66,20 @@ def test_the_screen_has_the_values_and_their_course() -> None:
     assert all(len(row) <= 80 for row in rows if "\x1b" not in row)
 
 
-def test_a_daemon_that_restarts_is_waited_for() -> None:
-    last = screen([*course(1, 1), DaemonError("the daemon is not running"), *course(2)])
+async def test_a_daemon_that_restarts_is_waited_for() -> None:
+    last = await screen([*course(1, 1), DaemonError("the daemon is not running"), *course(2)])
     assert "the daemon is not running" in last
     assert last.rindex("connected") > last.rindex("the daemon is not running")
 
 
-def test_in_a_pipe_each_new_reading_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_in_a_pipe_each_new_reading_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     reports = [*course(1, 2), *course(1, 2)[1:], *course(1, 2, 3)[2:]]
     answers = iter(reports)
-    view.watch(lambda: next(answers), Console(file=io.StringIO()), looks=4)
+
+    async def ask() -> dict[str, Any]:
+        return next(answers)
+
+    await view.watch(ask, Console(file=io.StringIO()), looks=4)
     first, *lines = capsys.readouterr().out.splitlines()
     assert first == "connected"
     assert [line.split()[2] for line in lines] == ["0", "1", "2"], "the reading that was not new is not told"
