@@ -248,7 +248,6 @@ class SqliteModel(SpoolModel):
     @rule(wait=st.sampled_from((0.0, 1.0, COMMIT_AFTER_S, RETRY_S[1])))
     def begin_turn(self, wait: float) -> None:
         self.now += wait
-        self.taken = self.unacknowledged()
         self.worker.stepped = True
         self.turning = self.loop.create_task(self.spool.turn())
         self.let_loop_run()
@@ -280,7 +279,7 @@ class SqliteModel(SpoolModel):
 
     @property
     def reachable(self) -> bool:
-        return self.spool.status().state in ("healthy", "disk_full")
+        return self.spool._keeper.attached
 
     @precondition(lambda self: self.turning is None)
     @rule(lane=st.sampled_from(LANES), then=st.integers(1, 40))
@@ -319,6 +318,8 @@ class SqliteModel(SpoolModel):
         if turning.done():
             self.turning, self.worker.stepped = None, False
             turning.result()
+        elif self.worker.job_name == "commit":
+            self.taken = self.unacknowledged()
 
     def finish_turn(self) -> None:
         while self.turning is not None:

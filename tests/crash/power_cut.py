@@ -15,7 +15,6 @@ program would see it.
 
 import argparse
 import asyncio
-import contextlib
 import os
 import random
 import select
@@ -33,9 +32,10 @@ from serial2iot.spool import database
 from serial2iot.spool.contract import SpoolOptions
 from serial2iot.spool.sqlite import SqliteSpool
 from tests.crash.disks import LoopDisk, why_no_disks
+from tests.crash.reading_back import read_back
 
 LANE = "arduino"
-SIZES = (10, 30, 100, 3000)  # of bodies; the large ones fold the log into the file several times a second
+SIZES = (10, 30, 300, 9000)  # of bodies; the large ones fold the log into the file several times a second
 STAMP = Stamp(1_763_856_000_000, 1_000, "boot", True)
 
 
@@ -97,10 +97,11 @@ def cut(scratch: Path, synchronous: str) -> Outcome:
             child.stdout.close()
     durable, acknowledged = believed(said)
     with after.mounted(scratch / "mnt") as at:
-        found, state = asyncio.run(read_back(at / "spool.db"))
+        readings, status = asyncio.run(read_back(at / "spool.db"))
+    found = {reading.seq: reading.body for reading in readings.get(LANE, ())}
     lost = sum(1 for seq in range(acknowledged + 1, durable + 1) if seq not in found)
     foreign = sum(1 for seq, body in found.items() if body != body_of(seq))
-    return Outcome(durable, acknowledged, lost, foreign, state)
+    return Outcome(durable, acknowledged, lost, foreign, status.state)
 
 
 def read_for(descriptor: int, seconds: float) -> bytes:
@@ -124,28 +125,6 @@ def believed(said: bytes) -> tuple[int, int]:
         if number.endswith("\n"):
             last[word] = int(number)
     return last["durable"], last["acknowledging"]
-
-
-async def read_back(path: Path) -> tuple[dict[int, bytes], str]:
-    """Everything a spool hands out after the power came back, by number, and what state it is in."""
-    changed = asyncio.Event()
-    spool = SqliteSpool(SpoolOptions(path), wake=changed.set)
-    await spool.open()
-    keeping = asyncio.create_task(spool.run())
-    found: dict[int, bytes] = {}
-    while spool.lanes() and len(found) < spool.lanes()[LANE].waiting:
-        changed.clear()
-        pairs = spool.peek(LANE, 1000)
-        found.update({reading.seq: reading.body for _, reading in pairs})
-        if not pairs:
-            async with asyncio.timeout(30):
-                await changed.wait()
-    state = spool.status().state
-    keeping.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await keeping
-    await spool.close(10.0)
-    return found, state
 
 
 def cut_often(cuts: int, synchronous: str, scratch: Path) -> Iterator[Outcome]:

@@ -3,7 +3,7 @@
 Rules:
 
 1. Write-ahead log with `synchronous=FULL`: a transaction that has returned is on the disk. One transaction is
-   one fsync, plus two more whenever the log is folded back into the file (about every 4 MiB).
+   one fsync, plus two more whenever the log is folded back into the file (about every MiB).
 2. Locked for this process alone: there is then no `-shm` file, nothing is mapped into memory that an I/O
    error could turn into a SIGBUS, and no second daemon writes behind our back.
 3. Every failure leaves as `DiskError`. A connection belongs to the thread that made it.
@@ -30,8 +30,8 @@ _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = {synchronous}",
     "secure_delete = OFF",
-    "wal_autocheckpoint = 1000",  # pages
-    "journal_size_limit = 4194304",  # bytes: what one great commit grew is cut back
+    "wal_autocheckpoint = 256",  # pages: a log that is damaged early loses all that comes after it
+    "journal_size_limit = 1048576",  # bytes: what one great commit grew is cut back
     "cache_size = -1024",  # KiB
 )
 _READING_PRAGMAS = ("cell_size_check = ON", "trusted_schema = OFF")

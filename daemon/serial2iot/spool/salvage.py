@@ -9,17 +9,18 @@ ids, because the running daemon knows them by these.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from serial2iot.spool.database import Database
 from serial2iot.spool.disk_error import DiskError
 from serial2iot.spool.lane import ID_BITS, runs_of
-from serial2iot.spool.record import Context, Contexts
-from serial2iot.spool.tables import Tables, fetch
+from serial2iot.spool.record import Contexts
+from serial2iot.spool.tables import Tables, contexts_in, fetch, lanes_in, runs_in
 
+T = TypeVar("T")
 AT_ONCE = 512
 _END = 1 << ID_BITS
 
@@ -41,37 +42,27 @@ def salvage(path: Path, target: Database, into: Tables) -> Salvaged:
         return Salvaged()
     try:
         readings, damaged = 0, Counter[str]()
-        contexts = _contexts(source)
-        for number, lane in _rows(source, "SELECT number, name FROM lane"):
-            if not isinstance(lane, str):
-                continue
+        contexts = _whole(contexts_in, source)
+        for number, lane in _whole(lanes_in, source):
             known = Contexts(lane)
-            for place, context in contexts.items():
+            for place, context in contexts:
                 known.add(place, context)
-            for rows in _readable(source, int(number)):
+            for rows in _readable(source, number):
                 good, bad = known.decode(rows)
                 damaged[lane] += len(bad)
                 readings += len(good)
                 with target.transaction():
                     for first, run in runs_of(good):
                         into.insert(lane, first, run)
-        runs = [run for (run,) in _rows(source, "SELECT number FROM run") if isinstance(run, int)]
-        return Salvaged(readings, +damaged, max(runs, default=0))
+        return Salvaged(readings, +damaged, max(_whole(runs_in, source), default=0))
     finally:
         source.close()
 
 
-def _contexts(source: Database) -> dict[int, Context]:
-    return {
-        number: Context(run, boot, bool(trusted))
-        for number, run, boot, trusted in _rows(source, "SELECT number, run, boot, trusted FROM context")
-        if isinstance(run, int) and isinstance(boot, str)
-    }
-
-
-def _rows(source: Database, sql: str) -> list[tuple[Any, ...]]:
+def _whole(read: Callable[[Database], list[T]], source: Database) -> list[T]:
+    """A small table, which is read whole or not at all."""
     try:
-        return source.execute(sql)
+        return read(source)
     except DiskError:
         return []
 

@@ -178,6 +178,9 @@ class Store:
             with db.transaction():
                 tables.create(db)
                 tables.stamp(db)
+        # Damage to the trees is found now, and not by rows that turn up twice or vanish: 0.1 s for a million.
+        elif (verdict := db.value("PRAGMA quick_check(1)")) != "ok":
+            raise DiskError("damaged", str(verdict), self._path.parent)
         here = self._tables = Tables(db)
         lanes = {lane: here.extent(lane) for lane in here.numbers}
         if aside:

@@ -30,11 +30,10 @@ AT_ONCE = 4096
 
 _CREATE = (
     "CREATE TABLE run (number INTEGER NOT NULL)",
-    "INSERT INTO run VALUES (0)",
     "CREATE TABLE lane (number INTEGER PRIMARY KEY, name TEXT NOT NULL)",
     "CREATE TABLE context (number INTEGER PRIMARY KEY, run INTEGER, boot TEXT, trusted INTEGER)",
 )
-_CREATE_LANE = "CREATE TABLE lane_{} (id INTEGER PRIMARY KEY, record BLOB NOT NULL)"
+_CREATE_LANE = 'CREATE TABLE "lane_{}" (id INTEGER PRIMARY KEY, record BLOB NOT NULL)'
 _INSERT = (
     "INSERT OR REPLACE INTO lane_{} SELECT ?1 + key, substr(?2, (value >> 32) + 1, value & 4294967295)"
     " FROM json_each(?3)"
@@ -67,11 +66,32 @@ def create(db: Database) -> None:
     """Make the tables of an empty database; it is whole once `stamp` was called as well."""
     for statement in _CREATE:
         db.execute(statement)
+    db.execute("INSERT INTO run VALUES (0)")
 
 
 def stamp(db: Database) -> None:
     """Say that the database is whole."""
     db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def lanes_in(db: Database) -> list[tuple[int, str]]:
+    """Numbers and names of the lanes; rows that cannot be such are left out."""
+    rows = db.execute("SELECT number, name FROM lane")
+    return [(number, name) for number, name in rows if isinstance(number, int) and isinstance(name, str)]
+
+
+def contexts_in(db: Database) -> list[tuple[int, Context]]:
+    """Numbers and contexts; rows that cannot be such are left out."""
+    return [
+        (number, Context(run, boot, bool(trusted)))
+        for number, run, boot, trusted in db.execute("SELECT number, run, boot, trusted FROM context")
+        if isinstance(number, int) and isinstance(run, int) and isinstance(boot, str)
+    ]
+
+
+def runs_in(db: Database) -> list[int]:
+    """The runs; what cannot be one is left out."""
+    return [run for (run,) in db.execute("SELECT number FROM run") if isinstance(run, int)]
 
 
 def fetch(db: Database, number: int, first: int, end: int, limit: int) -> list[tuple[int, bytes]]:
@@ -100,17 +120,12 @@ class Tables:
 
     def load(self) -> None:
         """Read what is kept in memory: the lanes and the contexts. Also after a transaction that failed."""
-        self._numbers: dict[str, int] = {}
-        for number, name in self._db.execute("SELECT number, name FROM lane"):
-            self._numbers[str(name)] = int(number)
-        self._known = {
-            Context(run, boot, bool(trusted)): int(number)
-            for number, run, boot, trusted in self._db.execute(
-                "SELECT number, run, boot, trusted FROM context"
-            )
-            if isinstance(run, int) and isinstance(boot, str)
-        }
+        self._numbers: dict[str, int] = {name: number for number, name in lanes_in(self._db)}
+        self._known = {context: number for number, context in contexts_in(self._db)}
         self._contexts: dict[str, Contexts] = {}
+        expected = {*_CREATE, *(_CREATE_LANE.format(number) for number in self._numbers.values())}
+        if {sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master")} != expected:
+            raise DiskError("damaged", "its tables are not what they were made", self._db.path.parent)
 
     @property
     def numbers(self) -> Mapping[str, int]:
@@ -120,8 +135,7 @@ class Tables:
     @property
     def run(self) -> int:
         """The run that came last, 0 where there was none."""
-        number = self._db.value("SELECT max(number) FROM run")
-        return number if isinstance(number, int) else 0
+        return max(runs_in(self._db), default=0)
 
     def keep_run(self, number: int) -> None:
         """Remember the run, unless a greater one is known."""
