@@ -8,19 +8,21 @@ dropped. Two files of `MOST_BYTES` at most, the older one named `.1`; a disk tha
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 
 import msgspec
 import structlog
 
 from serial2iot.reading import Reading
-from serial2iot.spool.worker import Worker
 
 log = structlog.get_logger()
 
 FILE_NAME = "dead-letters.jsonl"
 MOST_BYTES = 1 << 20
+STOP_WITHIN_S = 1.0
 
 
 class DeadLetters:
@@ -29,31 +31,40 @@ class DeadLetters:
     def __init__(self, folder: Path, wall: Callable[[], float]) -> None:
         self.path = folder / FILE_NAME
         self._wall = wall
-        self._worker: Worker | None = None
+        self._letters: SimpleQueue[bytes | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._fails = False
 
     def keep(self, lane: str, readings: Sequence[Reading], reason: str) -> None:
         """Have readings written down; returns at once."""
         at = int(self._wall() * 1000)
-        lines = b"".join(_line(at, lane, reading, reason) for reading in readings)
-        self._worker = self._worker or Worker("dead letters")
-        self._worker.call(self._write, lines).add_done_callback(lambda done: self._written(done.exception()))
+        self._letters.put(b"".join(_line(at, lane, reading, reason) for reading in readings))
+        if self._thread is None:
+            # A daemon thread: a disk that never answers must not keep the process from ending.
+            self._thread = threading.Thread(target=self._work, name="dead letters", daemon=True)
+            self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end when everything is written."""
-        if self._worker is not None:
-            self._worker.stop()
+        """Wait a moment for what is still to be written."""
+        if self._thread is not None:
+            self._letters.put(None)
+            self._thread.join(STOP_WITHIN_S)
+
+    def _work(self) -> None:
+        while (lines := self._letters.get()) is not None:
+            try:
+                self._write(lines)
+                self._fails = False
+            except OSError as failure:
+                if not self._fails:
+                    log.warning("dead_letters_not_kept", file=str(self.path), reason=str(failure))
+                self._fails = True
 
     def _write(self, lines: bytes) -> None:
         if self.path.exists() and self.path.stat().st_size + len(lines) > MOST_BYTES:
             self.path.replace(self.path.with_name(FILE_NAME + ".1"))
         with self.path.open("ab") as file:
             file.write(lines)
-
-    def _written(self, failure: BaseException | None) -> None:
-        if failure and not self._fails:
-            log.warning("dead_letters_not_kept", file=str(self.path), reason=str(failure))
-        self._fails = failure is not None
 
 
 def _line(at: int, lane: str, reading: Reading, reason: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The diagram in docs/presence.md is drawn from the table. Draw it again: python -m tests.unit.cloud.test_presence_diagram"""
+"""The diagram in docs/presence.md is drawn from the table. Again: python -m tests.unit.cloud.test_presence_diagram"""
 
 from pathlib import Path
 
