@@ -293,7 +293,7 @@ async def run(options: Options, directory: Path) -> Figures:
     """Kill so many daemons; what came of it."""
     async with Emulator(EmulatorOptions(directory / "cloud", front=False)) as cloud:
         scene = Scene(directory, cloud)
-        async with Relay(cloud.broker) as relay, scene.board() as board:
+        async with Relay(cloud.port) as relay, scene.board() as board:
             return await Kills(options, scene, relay, board).run()
 
 

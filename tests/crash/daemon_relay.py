@@ -10,19 +10,18 @@ import asyncio
 import contextlib
 from typing import Self
 
-from serial2iot.emulator.mosquitto import Broker
 from serial2iot.emulator.ports import free_port, loopback_addresses
 
 CHUNK = 65_536
 
 
 class Relay:
-    """Listens on `port`; what connects there reaches the broker's TLS listener. Use as an async context manager."""
+    """Listens on `port`; what connects there reaches the TLS port of the cloud. Use as an async context manager."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, cloud_port: int) -> None:
         self.port = 0
         self.cuts = 0  # connections that ended inside an answer
-        self._broker = broker
+        self._cloud_port = cloud_port
         self._shut = False
         self._answers = asyncio.Event()
         self._answers.set()
@@ -87,7 +86,7 @@ class Relay:
             self._tasks.discard(task)
 
     async def _relay(self, reader: asyncio.StreamReader, device: asyncio.StreamWriter) -> None:
-        answers, broker = await asyncio.open_connection("127.0.0.1", self._broker.port)
+        answers, broker = await asyncio.open_connection("127.0.0.1", self._cloud_port)
         self._links.add(broker)
         up = asyncio.create_task(self._ask(reader, broker), name="relay to the broker")
         down = asyncio.create_task(self._answer(answers, device), name="relay to the daemon")

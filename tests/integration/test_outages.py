@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from serial2iot.emulator.cloud import Emulator, EmulatorOptions
 from tests.crash.daemon_relay import Relay
@@ -14,6 +15,13 @@ from tests.scene import TELEMETRY, Arrivals, Scene, books
 
 UNIT_STOPS_WITHIN_S = 30.0  # TimeoutStopSec of systemd/serial2iot.service
 ACK_TIMEOUT = r"slowing down \(.*why=timed_out"
+
+
+@pytest_asyncio.fixture
+async def cloud(cloud_directory: Path) -> AsyncIterator[Emulator]:
+    """Mosquitto itself, whose connections hang and die with it."""
+    async with Emulator(EmulatorOptions(cloud_directory, front=False)) as emulator:
+        yield emulator
 
 
 def assert_nothing_missing(arrivals: Arrivals, count: int) -> None:
@@ -56,7 +64,7 @@ async def test_a_broker_that_hangs_for_longer_than_the_ack_timeout(scene: Scene)
 @pytest.mark.parametrize("cuts", [2, pytest.param(12, marks=[pytest.mark.long, pytest.mark.timeout(120)])])
 async def test_cut_in_the_middle_of_a_puback(scene: Scene, cuts: int) -> None:
     async with (
-        Relay(scene.cloud.broker) as relay,
+        Relay(scene.cloud.port) as relay,
         scene.cloud.watch(TELEMETRY) as watch,
         scene.board() as board,
         scene.daemon(scene.config(port=relay.port, telemetry="max_age_s = 0.05")) as daemon,
@@ -80,7 +88,12 @@ async def test_cut_in_the_middle_of_a_puback(scene: Scene, cuts: int) -> None:
 
 # One topic is refused. -------------------------------------------------------------------------------------
 
-GOOD_TOPIC_ONLY = "user RPI\ntopic write my/things/RPI/update\ntopic write my/things/RPI/soil\n"
+GOOD_TOPIC_ONLY = """\
+user RPI
+topic readwrite $aws/things/RPI/shadow/#
+topic write my/things/RPI/update
+topic write my/things/RPI/soil
+"""
 BOTH_TOPICS = GOOD_TOPIC_ONLY + "topic write my/things/RPI/door\n"
 READINGS = 200
 
@@ -128,7 +141,7 @@ class Refused:
 
 @asynccontextmanager
 async def half_refused(place: Path, directory: Path) -> AsyncIterator[Refused]:
-    async with Emulator(EmulatorOptions(directory, acl=GOOD_TOPIC_ONLY)) as cloud:
+    async with Emulator(EmulatorOptions(directory, front=False, acl=GOOD_TOPIC_ONLY)) as cloud:
         yield Refused(Scene(place, cloud))
 
 
