@@ -3,8 +3,8 @@
     python -m tests.crash.written [COMMITS]
 
 A child appends readings of 30 bytes and commits them in groups of a given size, with nobody to acknowledge
-them; `healthy` acknowledges each at once. Bytes are `write_bytes` of /proc/self/io: what the process had the kernel
-write to the device, in whole pages. fsyncs are counted by strace, where it is installed.
+them; `healthy` acknowledges each at once. Bytes are `write_bytes` of /proc/self/io: what the process had the
+kernel write to the device, in whole pages. fsyncs are counted by strace, where it is installed.
 """
 
 import argparse

@@ -4,9 +4,9 @@
 
 `context` stands for what hardly ever changes: the run, the boot, whether the clock was trusted, and the
 values from which the three numbers count; a table of the database says which. So a row costs 20 bytes beside
-its body. The CRC-32 covers the lane's name, the values behind `context` (not its number), the numbers and the body,
-because SQLite's pages carry no checksum. A damaged row, a row that wandered into another lane and a row whose
-context was damaged are all seen, and never become a reading.
+its body. The CRC-32 covers the lane's name, the values behind `context` (not its number), the numbers and the
+body, because SQLite's pages carry no checksum. A damaged row, a row that wandered into another lane and a row
+whose context was damaged are all seen, and never become a reading.
 """
 
 from __future__ import annotations
