@@ -52,17 +52,33 @@ class LoopDisk:
         finally:
             _run("umount", at)
 
-    def _writes(self) -> str:
-        """The write counters of the loop device, if it is mounted."""
+    def stop(self) -> None:
+        """Have ext4 find an error while it is mounted: it takes no more writes, whatever the mount says."""
+        (Path("/sys/fs/ext4") / self._device().name / "trigger_fs_error").write_text("by a test\n")
+
+    def mend(self) -> None:
+        """What a person does then, after unmounting it."""
+        subprocess.run(["e2fsck", "-fy", self.image], check=False, capture_output=True)
+
+    def _writes(self) -> list[str]:
+        """The write counters of the loop device."""
+        return (self._device() / "stat").read_text().split()[4:7]
+
+    def _device(self) -> Path:
         for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
             if backing.read_text().strip() == str(self.image):
-                return " ".join((backing.parent.parent / "stat").read_text().split()[4:7])
-        return ""
+                return backing.parent.parent
+        raise FileNotFoundError(f"no loop device for {self.image}")
 
 
 def remount(at: Path, options: str) -> None:
     """Change how a file system is mounted."""
     _run("mount", "-o", f"remount,{options}", at)
+
+
+def set_attribute(attribute: str, *files: Path) -> None:
+    """Change an attribute of ext4: `+i` lets nobody change a file, root included."""
+    _run("chattr", attribute, *files)
 
 
 def _run(*command: str | Path) -> None:

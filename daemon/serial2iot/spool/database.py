@@ -32,7 +32,7 @@ _PRAGMAS = (
     "secure_delete = OFF",
     "wal_autocheckpoint = 256",  # pages: a log that is damaged early loses all that comes after it
     "journal_size_limit = 1048576",  # bytes: what one great commit grew is cut back
-    "cache_size = -1024",  # KiB
+    "cache_size = -512",  # KiB
 )
 _READING_PRAGMAS = ("cell_size_check = ON", "trusted_schema = OFF")
 

@@ -37,7 +37,7 @@ from serial2iot.spool.schedule import Schedule
 
 log = structlog.get_logger()
 
-AHEAD = 512 << 10
+AHEAD = 256 << 10
 """Charge of what is kept in memory ahead of the publisher, of all lanes; Python takes four times as much."""
 AHEAD_OF_LANE = 32 << 10
 UNMET_FIRST = 1 << 40

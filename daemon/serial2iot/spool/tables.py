@@ -2,7 +2,7 @@
 
     run      number                       one row: the run of the daemon that came last
     lane     number, name                 the lanes that ever reached the disk
-    context  number, run, boot, trusted   what many readings share; see record.py
+    context  number, run, boot, ...       what many readings share; see record.py
     lane_N   id, record                   one row a reading, of lane number N
 
 A table for each lane, so that rows are always added at the right edge of a tree, which fills its pages, and
@@ -31,7 +31,8 @@ AT_ONCE = 4096
 _CREATE = (
     "CREATE TABLE run (number INTEGER NOT NULL)",
     "CREATE TABLE lane (number INTEGER PRIMARY KEY, name TEXT NOT NULL)",
-    "CREATE TABLE context (number INTEGER PRIMARY KEY, run INTEGER, boot TEXT, trusted INTEGER)",
+    "CREATE TABLE context (number INTEGER PRIMARY KEY, run INTEGER, boot TEXT, trusted INTEGER,"
+    " seq INTEGER, wall_ms INTEGER, mono_ms INTEGER)",
 )
 _CREATE_LANE = 'CREATE TABLE "lane_{}" (id INTEGER PRIMARY KEY, record BLOB NOT NULL)'
 _INSERT = (
@@ -81,11 +82,12 @@ def lanes_in(db: Database) -> list[tuple[int, str]]:
 
 
 def contexts_in(db: Database) -> list[tuple[int, Context]]:
-    """Numbers and contexts; rows that cannot be such are left out."""
+    """Numbers and contexts, those that were added last at the end; rows that cannot be such are left out."""
+    rows = db.execute("SELECT number, run, boot, trusted, seq, wall_ms, mono_ms FROM context ORDER BY number")
     return [
-        (number, Context(run, boot, bool(trusted)))
-        for number, run, boot, trusted in db.execute("SELECT number, run, boot, trusted FROM context")
-        if isinstance(number, int) and isinstance(run, int) and isinstance(boot, str)
+        (number, Context(run, boot, bool(trusted), *counts))
+        for number, run, boot, trusted, *counts in rows
+        if isinstance(boot, str) and all(isinstance(value, int) for value in (number, run, *counts))
     ]
 
 
@@ -159,13 +161,15 @@ class Tables:
     def insert(self, lane: str, first: int, readings: Sequence[Reading]) -> None:
         """Put readings in, under ids that follow one another. A row that is there already is replaced."""
         number = self._number(lane)
-        for at in range(0, len(readings), AT_ONCE):
+        at = 0
+        while at < len(readings):
             blob, sizes = self._encode(lane, readings[at : at + AT_ONCE])
             offset, places = 0, []
             for size in sizes:
                 places.append(offset << 32 | size)
                 offset += size
             self._db.execute(_INSERT.format(number), first + at, blob, str(places))
+            at += len(sizes)
 
     def delete(self, lane: str, first: int, last: int) -> None:
         """Remove all rows from the first id to the last, if there are any."""
@@ -206,11 +210,13 @@ class Tables:
         return self._numbers[lane]
 
     def _encode(self, lane: str, readings: Sequence[Reading]) -> tuple[bytes, list[int]]:
-        try:
-            return self._contexts_of(lane).encode(readings)
-        except KeyError:
-            self._learn(readings)
-            return self._contexts_of(lane).encode(readings)
+        """Records of the first of these readings, of one at least, and their sizes."""
+        blob, sizes = self._contexts_of(lane).encode(readings)
+        if not sizes:
+            self._learn(Context.of(readings[0]))
+            blob, sizes = self._contexts_of(lane).encode(readings)
+            assert sizes, "a context made for a reading fits it"
+        return blob, sizes
 
     def _contexts_of(self, lane: str) -> Contexts:
         if lane not in self._contexts:
@@ -219,14 +225,10 @@ class Tables:
                 self._contexts[lane].add(number, context)
         return self._contexts[lane]
 
-    def _learn(self, readings: Sequence[Reading]) -> None:
-        """Give numbers to contexts that were never written."""
-        for run, boot, trusted in {(r.run, r.stamp.boot, r.stamp.trusted) for r in readings}:
-            context = Context(run, boot, trusted)
-            if context in self._known:
-                continue
-            number = max(self._known.values(), default=0) + 1
-            self._db.execute("INSERT INTO context VALUES (?, ?, ?, ?)", number, *context)
-            self._known[context] = number
-            for contexts in self._contexts.values():
-                contexts.add(number, context)
+    def _learn(self, context: Context) -> None:
+        """Give a context a number."""
+        number = max(self._known.values(), default=0) + 1
+        self._db.execute("INSERT INTO context VALUES (?, ?, ?, ?, ?, ?, ?)", number, *context)
+        self._known[context] = number
+        for contexts in self._contexts.values():
+            contexts.add(number, context)
