@@ -27,6 +27,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from serial2iot.reading import Reading, Stamp
 from serial2iot.spool import database
 from serial2iot.spool.contract import SpoolOptions
@@ -46,6 +48,7 @@ def body_of(seq: int) -> bytes:
 
 async def write(path: Path) -> None:
     """The child: append, see it on the disk, acknowledge some; tell the parent. Ends by a signal."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # stdout is for what is believed
     changed = asyncio.Event()
     spool = SqliteSpool(SpoolOptions(path, commit_after_s=0.0), wake=changed.set)
     await spool.open()

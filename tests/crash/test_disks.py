@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.crash.disks import LoopDisk, remount, set_attribute, why_no_disks
-from tests.crash.reading_back import read_back
 
 from serial2iot.reading import Reading, Stamp
 from serial2iot.spool import condition
 from serial2iot.spool.contract import SpoolOptions
 from serial2iot.spool.sqlite import SqliteSpool
+from tests.crash.disks import LoopDisk, remount, set_attribute, why_no_disks
+from tests.crash.reading_back import read_back
 
 LANE = "arduino"
 STAMP = Stamp(1_763_856_000_000, 1_000, "boot", True)
@@ -62,7 +62,7 @@ async def running(path: Path, **options: float) -> AsyncIterator[SqliteSpool]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(15):
-        while not condition():  # noqa: ASYNC110  # what is waited for has no event
+        while not condition():  # what is waited for has no event
             await asyncio.sleep(0.01)
 
 
