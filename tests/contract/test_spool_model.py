@@ -343,7 +343,7 @@ class CautiousModel(SqliteModel):
 
 @pytest.mark.parametrize("model", [MemoryModel, SqliteModel, CautiousModel], ids=lambda model: model.__name__)
 @pytest.mark.parametrize(
-    "examples", [40, pytest.param(1500, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+    "examples", [40, pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 )
 def test_any_history(model: type[SpoolModel], examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # So little is kept at hand that readings leave the memory and come back in pieces.
