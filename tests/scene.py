@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 
@@ -103,12 +104,12 @@ class Arrivals:
 
     def readings(self) -> list[tuple[str, int, int, dict[str, object]]]:
         """(port, run, seq, values) of each."""
+        return [(each["port"], each["run"], each["seq"], each["values"]) for each in self.entries()]
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Each as a single message would have it."""
         messages = [json.loads(arrival.payload) for arrival in self._watch.seen]
-        return [
-            (message["port"], message["run"], entry["seq"], entry["values"])
-            for message in messages
-            for entry in message.get("readings", [message])
-        ]
+        return [message | entry for message in messages for entry in message.get("readings", [message])]
 
     def doubles(self) -> int:
         """How many came more than once."""

@@ -144,6 +144,7 @@ class Service:
             log.warning("clock_not_set", hint="readings are kept; it connects once the Pi has the time")
             while not self._clock.sane(not_before):  # noqa: ASYNC110 - nobody tells when a clock is set
                 await asyncio.sleep(CLOCK_EVERY_S)
+            await self._clock.look()  # before anything is sent, or a backlog goes out as an estimate
         self._session.start()
 
     # The link, in the order that matters: the birth goes first. --------------------------------------------

@@ -53,7 +53,7 @@ async def test_a_broker_that_hangs_for_longer_than_the_ack_timeout(scene: Scene)
         await board.send_numbered(500, first=1001)
         await board.drained()
         await scene.cloud.broker.thaw()
-        await arrivals.until(1500)
+        await arrivals.until(1500, within_s=60)
         assert await daemon.stop() == 0
         assert_nothing_missing(arrivals, 1500)
         sums = books(daemon)
@@ -61,7 +61,7 @@ async def test_a_broker_that_hangs_for_longer_than_the_ack_timeout(scene: Scene)
         print(f"1500 readings, {arrivals.doubles()} doubles after time-outs")
 
 
-@pytest.mark.parametrize("cuts", [2, pytest.param(12, marks=[pytest.mark.long, pytest.mark.timeout(120)])])
+@pytest.mark.parametrize("cuts", [1, pytest.param(4, marks=pytest.mark.long)])
 async def test_cut_in_the_middle_of_a_puback(scene: Scene, cuts: int) -> None:
     async with (
         Relay(scene.cloud.port) as relay,

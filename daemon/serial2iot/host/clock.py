@@ -7,8 +7,8 @@ was known to be right. Rules:
 1. A stamp taken while the clock was synchronised is right and stays as it is.
 2. One taken before, in this boot, is put right once the clock is: its distance to now is known exactly.
 3. One of an earlier boot that never had the time keeps its best estimate, and the message says so.
-4. Where nobody synchronises the clock (no timesyncd, no word from timedated) the wall clock is believed:
-   whoever runs the machine has set it.
+4. Where nobody synchronises the clock (no timesyncd, no word from timedated) the wall clock is believed once
+   it is sane: whoever runs the machine has set it. Before this release nothing was read, so nobody has.
 5. TLS needs a clock later than this release and the certificate, not a synchronised one: `sane`.
 
 Synchronised is what systemd-timesyncd's flag file says (systemd-timesyncd.service(8)), else timedated's
@@ -102,7 +102,7 @@ class Clock:
     async def look(self) -> None:
         """Ask once whether the clock is right."""
         answer = await self._ask()
-        was, self.trusted = self.trusted, answer is not False
+        was, self.trusted = self.trusted, answer is not False and self.sane()
         if self.trusted and not was:
             log.info("clock_trusted", synchronised=bool(answer))
         elif was and not self.trusted:

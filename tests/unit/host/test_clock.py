@@ -84,3 +84,16 @@ def test_the_boot_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert boot_id() == "0a1b2c"
     monkeypatch.delenv("SERIAL2IOT_BOOT_ID")
     assert len(boot_id()) == 32
+
+
+async def test_a_clock_of_1970_is_not_believed_where_nobody_keeps_the_time() -> None:
+    time = Time(wall=12.0)
+    time.answer = None
+    clock = time.clock()
+    await clock.look()
+    early = clock.stamp()
+    assert not early.trusted
+    time.pass_by(30.0)
+    time.wall = NOW  # somebody has set it by hand
+    await clock.look()
+    assert clock.wall_time(early) == (int((NOW - 30.0) * 1000), False)
