@@ -248,11 +248,17 @@ class Publisher:
         for reason, ids in lane.answered(message, delivery, time.monotonic(), alone=alone).items():
             self._spool.drop(ids, reason)
         if delivery in (Delivery.QUOTA, Delivery.TIMED_OUT, Delivery.FAILED):
-            pause = next(self._slow_down)
-            self._quiet_until = time.monotonic() + pause
-            log.warning("slowing_down", topic=message.topic, why=delivery.value, pause_s=pause)
+            self._slow(message, delivery, time.monotonic())
         self._give_back(message)
         self.wake()
+
+    def _slow(self, message: Message, delivery: Delivery, now: float) -> None:
+        """Pause, once for all that was in flight: one hang of the broker times out many messages."""
+        if now < self._quiet_until:
+            return
+        pause = next(self._slow_down)
+        self._quiet_until = now + pause
+        log.warning("slowing_down", topic=message.topic, why=delivery.value, pause_s=pause)
 
     def _give_back(self, message: Message) -> None:
         self._spool.release(message.ids)

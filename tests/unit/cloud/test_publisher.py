@@ -267,6 +267,20 @@ async def test_too_fast_slows_down_and_keeps_the_reading(bench: Bench, answer: D
     assert bench.books().acknowledged == 2
 
 
+async def test_many_answers_of_one_hang_slow_down_once(bench: Bench, monkeypatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("serial2iot.cloud.publisher.time.monotonic", lambda: clock[0])
+    bench.arrive(20)
+    await bench.settle()
+    for _ in range(20):
+        await bench.answer(Delivery.TIMED_OUT)
+    clock[0] += 1.1  # the first pause, not the twentieth
+    bench.publisher.wake()
+    await bench.settle()
+    await bench.acknowledge_all()
+    assert bench.books().acknowledged == 20
+
+
 async def test_drain_waits_for_pubacks_and_leaves_the_rest_in_the_spool(make) -> None:
     bench = make(layout="batch", max_readings=10, max_age_s=60.0)
     bench.publisher.link_up()
