@@ -19,6 +19,7 @@ from pathlib import Path
 from serial2iot.reading import Reading, Stamp
 from serial2iot.spool.contract import SpoolOptions
 from serial2iot.spool.sqlite import SqliteSpool
+from tests.crash.children import ENVIRONMENT, command
 
 LANE = "arduino"
 PIECE = 10_000
@@ -102,8 +103,8 @@ async def drain(path: Path) -> dict[str, float]:
 
 def child(job: str, path: Path) -> dict[str, float]:
     """Run one of the above in a process of its own."""
-    command = [sys.executable, "-m", "tests.crash.memory", "--job", job, str(path)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    work = command("memory", "--job", job, path)
+    done = subprocess.run(work, check=True, capture_output=True, text=True, env=ENVIRONMENT)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 

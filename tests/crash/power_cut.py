@@ -27,12 +27,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from serial2iot.reading import Reading, Stamp
 from serial2iot.spool import database
 from serial2iot.spool.contract import SpoolOptions
 from serial2iot.spool.sqlite import SqliteSpool
+from tests.crash.children import ENVIRONMENT, command
 from tests.crash.disks import LoopDisk, why_no_disks
 from tests.crash.reading_back import read_back
 
@@ -48,7 +47,6 @@ def body_of(seq: int) -> bytes:
 
 async def write(path: Path) -> None:
     """The child: append, see it on the disk, acknowledge some; tell the parent. Ends by a signal."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # stdout is for what is believed
     changed = asyncio.Event()
     spool = SqliteSpool(SpoolOptions(path, commit_after_s=0.0), wake=changed.set)
     await spool.open()
@@ -84,9 +82,9 @@ class Outcome:
 def cut(scratch: Path, synchronous: str) -> Outcome:
     """One power cut."""
     disk = LoopDisk(scratch / "disk.img", megabytes=48).made()
-    command = [sys.executable, "-m", "tests.crash.power_cut", "--synchronous", synchronous, "--write"]
     with disk.mounted(scratch / "mnt") as at:
-        child = subprocess.Popen([*command, str(at / "spool.db")], stdout=subprocess.PIPE)
+        writing = command("power_cut", "--synchronous", synchronous, "--write", at / "spool.db")
+        child = subprocess.Popen(writing, stdout=subprocess.PIPE, env=ENVIRONMENT)
         assert child.stdout is not None
         try:
             said = read_for(child.stdout.fileno(), random.uniform(0.02, 0.8))
@@ -114,8 +112,9 @@ def read_for(descriptor: int, seconds: float) -> bytes:
     while select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
         if not said and seconds:
             until = time.monotonic() + seconds
-        said += os.read(descriptor, 1 << 16)
-        if seconds and time.monotonic() >= until:
+        piece = os.read(descriptor, 1 << 16)
+        said += piece
+        if not piece or (seconds and time.monotonic() >= until):
             break
     return said
 

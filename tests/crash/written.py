@@ -20,6 +20,7 @@ from typing import NamedTuple
 from serial2iot.reading import Reading, Stamp
 from serial2iot.spool.contract import SpoolOptions
 from serial2iot.spool.sqlite import SqliteSpool
+from tests.crash.children import ENVIRONMENT, command
 
 BODY = b'{"t":23.45,"h":55.1,"soil":12}'
 GROUPS = (1, 10, 100, 1000)
@@ -72,15 +73,16 @@ def written_so_far() -> int:
 
 def measure(scratch: Path, group: int, commits: int) -> Written:
     """Run the child twice: undisturbed for the bytes, under strace for the fsyncs."""
-    command = [sys.executable, "-m", "tests.crash.written", "--work", str(scratch / "spool.db"), str(group)]
-    command.append(str(commits))
-    done, count = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    work = command("written", "--work", scratch / "spool.db", group, commits)
+    told = subprocess.run(work, check=True, capture_output=True, text=True, env=ENVIRONMENT).stdout
+    done, count = map(int, told.split())
     syncs = None
     if shutil.which("strace"):
         empty(scratch)
         trace = scratch / "trace"
-        calls = "trace=fsync,fdatasync,write"
-        subprocess.run(["strace", "-f", "-e", calls, "-o", trace, *command], check=True, capture_output=True)
+        calls = "trace=fsync,fdatasync"
+        traced = ["strace", "-f", "-e", calls, "-o", trace, *work]
+        subprocess.run(traced, check=True, capture_output=True, env=ENVIRONMENT)
         syncs = sum("sync(" in line for line in trace.read_text().splitlines())
     empty(scratch)
     return Written(group, done, count, syncs)

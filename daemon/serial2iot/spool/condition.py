@@ -51,9 +51,12 @@ class Condition:
         self.retry_at = now_s + next(self._delays)
         say("spool_storage_failed", state=failure.kind, error=str(failure), hint=failure.hint)
 
+    def went_well(self) -> None:
+        """Everything that was wanted of the disk was done, reading included."""
+        self._io_errors = 0
+
     def recovered(self, now_s: float) -> None:
         """Writing works."""
-        self._io_errors = 0
         if self.failure is None:
             return
         lasted_s = round(now_s - self.since_s, 1)

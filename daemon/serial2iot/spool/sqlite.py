@@ -42,7 +42,7 @@ AHEAD = 256 << 10
 AHEAD_OF_LANE = 32 << 10
 UNMET_FIRST = 1 << 40
 """Where a lane begins to count if the disk cannot be asked: what it holds has its place below that."""
-FILE_SHARE = 1.4
+FILE_SHARE = 1.3
 """The file may use this times `max_bytes`. Bodies of just over half a page need more: each fills one."""
 
 
@@ -195,10 +195,6 @@ class SqliteSpool(Lanes[DiskLane]):
         return self._options.commit_after_s == 0 and self._condition.failure is None
 
     @property
-    def _may_load(self) -> bool:
-        return self._keeper.attached and self._condition.state != "damaged"
-
-    @property
     def _room(self) -> int:
         """What each lane may keep at hand."""
         lanes = sum(bool(lane.segments) for lane in self._by_name.values())
@@ -215,7 +211,7 @@ class SqliteSpool(Lanes[DiskLane]):
 
     def _pause(self) -> float | None:
         """Seconds until there is something to do; None where only the bell can tell."""
-        if self._may_load and any(lane.wants(self._room) for lane in self._by_name.values()):
+        if self._wanting():
             return 0.0
         due = self._due_at()
         return None if due is None else max(0.0, due - self._clock())
@@ -233,18 +229,33 @@ class SqliteSpool(Lanes[DiskLane]):
         self._wake()
 
     async def _do_due(self) -> None:
-        due = self._due_at()
-        if due is not None and self._clock() >= due:
-            if not self._keeper.attached:
-                await self._keeper.attach()
-            if self._condition.failure:
-                await self._keeper.probe()
-            await self._commit()
-            self._condition.recovered(self._clock())
-        if self._may_load:
-            self._review()
-            for lane in [lane for lane in self._by_name.values() if lane.wants(self._room)]:
+        while True:
+            due = self._due_at()
+            if due is not None and self._clock() >= due:
+                await self._write()
+            wanting = self._wanting()
+            if not wanting:
+                break
+            for lane in wanting:
                 await self._keeper.load(lane, self._room // 2)
+            self._review()
+            self._wake()
+        self._condition.went_well()
+
+    async def _write(self) -> None:
+        if not self._keeper.attached:
+            await self._keeper.attach()
+        if self._condition.failure:
+            await self._keeper.probe()
+        await self._commit()
+        self._condition.recovered(self._clock())
+        self._review()
+
+    def _wanting(self) -> list[DiskLane]:
+        """The lanes of which too little is at hand."""
+        if not self._keeper.attached or self._condition.state == "damaged":
+            return []
+        return [lane for lane in self._by_name.values() if lane.wants(self._room)]
 
     async def _commit(self) -> None:
         self._schedule.begun()

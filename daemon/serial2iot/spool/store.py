@@ -128,12 +128,13 @@ class Store:
         began = time.perf_counter()
         try:
             with db.transaction():
-                for (name, base), readings, gone in changes:
-                    for first, run in readings:
-                        here.insert(name, first - base, run)
+                for (name, base), _, gone in changes:  # first, so that what comes in finds free pages
                     for first, last in gone:
                         here.delete(name, first - base, last - base)
-        except DiskError:
+                for (name, base), readings, _ in changes:
+                    for first, run in readings:
+                        here.insert(name, first - base, run)
+        except BaseException:
             self._forget(here)
             raise
         took_s = time.perf_counter() - began
