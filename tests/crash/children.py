@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+import structlog
+
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "daemon"), str(ROOT)))}
 
@@ -11,3 +13,8 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "daemon"),
 def command(module: str, *arguments: object) -> list[str]:
     """What to execute, together with ENVIRONMENT."""
     return [sys.executable, "-m", f"tests.crash.{module}", *map(str, arguments)]
+
+
+def quiet() -> None:
+    """Keep what the spool logs out of what a child reports."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())

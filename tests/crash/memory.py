@@ -19,7 +19,7 @@ from pathlib import Path
 from serial2iot.reading import Reading, Stamp
 from serial2iot.spool.contract import SpoolOptions
 from serial2iot.spool.sqlite import SqliteSpool
-from tests.crash.children import ENVIRONMENT, command
+from tests.crash.children import ENVIRONMENT, command, quiet
 
 LANE = "arduino"
 PIECE = 10_000
@@ -137,4 +137,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    quiet()
     sys.exit(main())

@@ -31,7 +31,7 @@ from serial2iot.reading import Reading, Stamp
 from serial2iot.spool import database
 from serial2iot.spool.contract import SpoolOptions
 from serial2iot.spool.sqlite import SqliteSpool
-from tests.crash.children import ENVIRONMENT, command
+from tests.crash.children import ENVIRONMENT, command, quiet
 from tests.crash.disks import LoopDisk, why_no_disks
 from tests.crash.reading_back import read_back
 
@@ -168,4 +168,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    quiet()
     sys.exit(main())

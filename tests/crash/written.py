@@ -20,7 +20,7 @@ from typing import NamedTuple
 from serial2iot.reading import Reading, Stamp
 from serial2iot.spool.contract import SpoolOptions
 from serial2iot.spool.sqlite import SqliteSpool
-from tests.crash.children import ENVIRONMENT, command
+from tests.crash.children import ENVIRONMENT, command, quiet
 
 BODY = b'{"t":23.45,"h":55.1,"soil":12}'
 GROUPS = (1, 10, 100, 1000)
@@ -122,4 +122,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    quiet()
     sys.exit(main())

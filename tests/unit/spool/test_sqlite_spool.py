@@ -252,7 +252,7 @@ async def test_full_is_told_when_it_begins_and_when_it_ends(bench: Bench) -> Non
             spool.append(A_LANE, *readings(first, 100))
             bench.now += 1.0
         await take_all(spool)
-    events = [(event["event"], event.get("dropped")) for event in told]
+    events = [(event["event"], event.get("dropped")) for event in told if event["event"] != "committed"]
     assert events == [("spool_full", None), ("spool_has_room", 2000)]
     assert "buffer.max_bytes" in told[0]["hint"]
 
@@ -344,6 +344,7 @@ async def test_a_stop_keeps_within_its_budget_when_the_disk_hangs(
         await spool.close(0.05)
     assert spool.lanes()[A_LANE].dropped == {"unsaved": 7}
     bench.spools.clear()
+    vars(spool._keeper._store).clear()  # a hung disk keeps its files open; this test does not
 
 
 class HangingWorker(keeper.Worker):
