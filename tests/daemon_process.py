@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE_S = 20.0
+PATIENCE_S = 45.0  # a session that found no broker tries again after 3, 6, 12 and 24 s
 
 
 class DaemonProcess:
