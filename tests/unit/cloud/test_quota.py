@@ -20,7 +20,7 @@ def busiest_second(times: list[float]) -> int:
     return max(sum(1 for t in times if start <= t < start + 1.0) for start in times)
 
 
-@pytest.mark.parametrize("size", [100, 5_000, 8_000, 20_000, 60_000])
+@pytest.mark.parametrize("size", [100, 5_000, 8_000, 20_000, 60_000, 95_000, 100_000])
 def test_uses_85_to_95_percent_of_what_binds_and_no_second_goes_above(size: int) -> None:
     seconds = 20.0
     sent = send_for(seconds, size)
@@ -28,6 +28,13 @@ def test_uses_85_to_95_percent_of_what_binds_and_no_second_goes_above(size: int)
     assert 0.85 <= share <= 0.95
     assert busiest_second(sent) <= PUBLISHES_PER_S
     assert busiest_second(sent) * size <= BYTES_PER_S
+
+
+@pytest.mark.parametrize("size", [88_000, 94_000, 105_000, 110_000, 131_000])
+def test_batches_larger_than_the_bucket_keep_every_second_below_the_quota(size: int) -> None:
+    sent = send_for(20.0, size)
+    assert busiest_second(sent) * size <= BYTES_PER_S
+    assert len(sent) * size / 20.0 / BYTES_PER_S > 0.7, "one more would not fit into a second"
 
 
 def test_what_comes_in_is_charged_too() -> None:
