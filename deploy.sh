@@ -25,6 +25,7 @@ EOF
 
 VENV=.venv
 BROKER_PACKAGES=(mosquitto)
+TEST_PACKAGES=(strace libfaketime)
 FIRMWARE_PACKAGES=(gcc libc6-dev gcc-avr avr-libc arduino-core-avr libsimavr-dev)
 SYSTEM_PACKAGES=(mmdebstrap systemd-container arch-test qemu-user-static)
 
@@ -87,7 +88,7 @@ run_tests() {
     shift
   fi
   install_venv test
-  install_packages "${BROKER_PACKAGES[@]}" "${FIRMWARE_PACKAGES[@]}"
+  install_packages "${BROKER_PACKAGES[@]}" "${FIRMWARE_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
   if [ "${#which[@]}" = 0 ]; then install_packages "${SYSTEM_PACKAGES[@]}"; fi
   local bin=$VENV/bin
   "$bin/ruff" format --check .

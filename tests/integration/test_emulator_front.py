@@ -271,7 +271,7 @@ async def test_the_wills_of_those_who_went_with_the_broker_come_when_it_is_back(
         async with RawDevice(cloud):
             pass
     await cloud.broker.start()
-    await cloud.until_reported(connected=False)
+    await cloud.until_reported(connected=False, within_s=30)
 
 
 # Taking over. ----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from serial2iot.spool.disk_error import of_code
+from serial2iot.spool.disk_error import DiskError, of_code
 
 SYNCHRONOUS = "FULL"
 
@@ -85,6 +85,8 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:  # text in a damaged file, or SQLite's own words about it
+            raise DiskError("damaged", f"text that is none: {error.reason}", self.path.parent) from error
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", None)
             if code is None:
