@@ -9,9 +9,7 @@ import pytest
 from tests.crash.damage import MEMORY, break_often
 
 
-@pytest.mark.parametrize(
-    "cases", [80, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
-)
+@pytest.mark.parametrize("cases", [80, pytest.param(500, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_starts_and_invents_nothing(cases: int) -> None:
     seed = 3 if cases < 1000 else random.randrange(1 << 30)
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as scratch:
